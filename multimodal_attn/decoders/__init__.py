@@ -1,0 +1,14 @@
+"""Decoders: Memory and attention in, sentence out, one interface for all."""
+
+from multimodal_attn.decoders.base import Decoder, DecoderConfig, Source, Step
+from multimodal_attn.decoders.lstm import BeforeLSTMDecoder, BetweenLSTMDecoder
+
+FORMS: dict[str, type[Decoder]] = {"between": BetweenLSTMDecoder, "before": BeforeLSTMDecoder}
+
+
+def build_decoder(config: DecoderConfig, memory_dim: int, n_tokens: int) -> Decoder:
+    """The decoder that `config` names, over memories of width memory_dim and a vocabulary of n_tokens."""
+    return FORMS[config.form](config, memory_dim, n_tokens)
+
+
+__all__ = ["FORMS", "Decoder", "DecoderConfig", "Source", "Step", "build_decoder"]

@@ -1,0 +1,116 @@
+"""What every decoder shares: the bridge from the memory, word embeddings tied to the output, and the contract.
+
+    source         = decoder.read(memory)                       once per input: keys, summary
+    state          = decoder.start(source, n_queries)           tensors (B, M, ...)
+    step           = decoder.step(tokens, source, state)        tokens (B, M) -> Step(logits, weights, state)
+    features, weights = decoder.unroll(tokens, source)          teacher forcing, tokens (B, M, T)
+    logits         = decoder.logits(features)                   (..., V)
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from multimodal_attn.attention import Keys, build_attention
+from multimodal_attn.memory import Memory
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """Which decoder writes the sentence.
+
+    Args:
+        form: `between` attends between two LSTMs, all tokens at once in training; `before` attends before every step of
+            one LSTM and feeds the context in (Bahdanau; Show, Attend and Tell).
+        attention: the mechanism, {score, align, heads, dim} and its options; {align: none} looks at the summary only as
+            first state, {align: uniform} at the summary in every step.
+        dim: width of the embeddings, the LSTMs and the projected memory.
+        gate: scale the context by a gate that reads the state (Xu et al. 2015, section 4.2.1).
+        dropout: share of numbers dropped from embeddings, memory, and output.
+    """
+
+    form: Literal["between", "before"] = "between"
+    attention: dict[str, Any] = field(default_factory=lambda: {"score": "scaled_dot", "align": "softmax"})
+    dim: int = 512
+    gate: bool = True
+    dropout: float = 0.3
+
+
+class Source(NamedTuple):
+    """A memory made ready for decoding: the attention's keys, and the mean of the projected memory (B, D)."""
+
+    keys: Keys
+    summary: Tensor
+
+
+class Step(NamedTuple):
+    """logits (B, M, V), weights (B, M, N, S), state for the next step."""
+
+    logits: Tensor
+    weights: Tensor
+    state: Any
+
+
+class SequenceDropout(nn.Module):
+    """Drops the same features at every token of a sequence (..., T, D) (Gal and Ghahramani 2016), which is also cheap: one
+    random number per sequence and feature instead of one per token."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not self.p:
+            return x
+        return x * nn.functional.dropout(torch.ones_like(x[..., :1, :]), self.p)
+
+
+class Decoder(nn.Module):
+    """Base: bridge, embeddings, attention, gate and head. Forms add their LSTMs, `start`, `step` and `unroll`."""
+
+    def __init__(self, config: DecoderConfig, memory_dim: int, n_tokens: int) -> None:
+        super().__init__()
+        dim = config.dim
+        self.config = config
+        self.bridge = nn.Sequential(nn.Linear(memory_dim, dim), nn.ReLU(), nn.Dropout(config.dropout))
+        self.embedding = nn.Embedding(n_tokens, dim)
+        nn.init.normal_(self.embedding.weight, std=dim**-0.5)  # tied: rows serve as output vectors too
+        self.dropout = SequenceDropout(config.dropout)
+        self.attention = build_attention({"dim": dim} | config.attention, dim, dim)
+        context_dim = self.attention.context_dim
+        self.gate = nn.Linear(dim, context_dim) if config.gate and context_dim else None
+        self.head = nn.Linear(dim + context_dim, dim)
+        self.bias = nn.Parameter(torch.zeros(n_tokens))
+
+    def read(self, memory: Memory) -> Source:
+        memory = Memory(self.bridge(memory.clean()), memory.mask)
+        return Source(self.attention.project(memory), memory.summary())
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Tied embeddings are small as output vectors, so they are scaled up as inputs (Vaswani 2017, section 3.4)."""
+        return self.dropout(self.embedding(tokens) * self.config.dim**0.5)
+
+    def gated(self, context: Tensor, query: Tensor) -> Tensor:
+        return context if self.gate is None else torch.sigmoid(self.gate(query)) * context
+
+    def features(self, hidden: Tensor, context: Tensor) -> Tensor:
+        return self.dropout(self.head(self.dropout(torch.cat([hidden, context], -1))))
+
+    def logits(self, features: Tensor) -> Tensor:
+        return nn.functional.linear(features, self.embedding.weight, self.bias)
+
+
+def lstm_gates(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    """(hidden, cell) of one LSTM step from the summed gates (..., 4H), in torch's order i, f, g, o."""
+    i, f, g, o = gates.chunk(4, -1)
+    cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
+    return o.sigmoid() * cell.tanh(), cell
+
+
+def lstm_step(lstm: nn.LSTM, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """One step of a fused one-layer nn.LSTM for x (B, M, X), state (hidden, cell) each (B, M, H)."""
+    hidden, cell = state
+    gates = nn.functional.linear(x, lstm.weight_ih_l0, lstm.bias_ih_l0)
+    return lstm_gates(gates + nn.functional.linear(hidden, lstm.weight_hh_l0, lstm.bias_hh_l0), cell)

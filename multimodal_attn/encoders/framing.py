@@ -1,0 +1,46 @@
+"""Framing: a picture of any size becomes the square that a CNN reads, and the part of it that was read is known."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How a picture is brought to size x size pixels.
+
+    Args:
+        size: side of the square that the encoder reads, in pixels.
+        fit: squash keeps the whole picture and gives up its aspect; crop keeps the aspect and reads the centre square.
+    """
+
+    size: int = 224
+    fit: Literal["squash", "crop"] = "squash"
+
+    def box(self, width: int, height: int) -> Box:
+        """(left, top, right, bottom) of the part that is read, in pixels of a picture of width x height."""
+        if self.fit == "squash":
+            return 0.0, 0.0, float(width), float(height)
+        side = min(width, height)
+        left, top = (width - side) / 2, (height - side) / 2
+        return left, top, left + side, top + side
+
+    def frame(self, image: Image.Image) -> Tensor:
+        """uint8 (3, size, size) of an RGB picture."""
+        box = self.box(*image.size)
+        if image.size != (self.size, self.size):
+            image = image.resize((self.size, self.size), Image.Resampling.BILINEAR, box=box)
+        return torch.from_numpy(np.array(image)).permute(2, 0, 1)
+
+
+def view_box(read: Box, size: int, view: Box) -> Box:
+    """Carry a rectangle `view` in pixels of the size x size input back to pixels of the picture whose part `read` it shows."""
+    left, top, right, bottom = read
+    across, down = (right - left) / size, (bottom - top) / size
+    return left + view[0] * across, top + view[1] * down, left + view[2] * across, top + view[3] * down

@@ -1,0 +1,21 @@
+"""Mistakes that a user can mend. Each message is one line that names the input and says what to do."""
+
+
+class UserError(Exception):
+    """Shown as one line, without a traceback; command lines exit with status 2."""
+
+
+class MediaError(UserError):
+    """A picture or a sound that cannot be used."""
+
+
+class DataError(UserError):
+    """A data set whose files, rows or columns are wrong."""
+
+
+class CheckpointError(UserError):
+    """A checkpoint folder that is missing, damaged or of another version."""
+
+
+class ConfigError(UserError):
+    """An option that does not exist or does not fit the others."""

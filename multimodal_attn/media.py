@@ -1,0 +1,218 @@
+"""Reading pictures: the one decoder of training, command line and app. Every failure is one MediaError."""
+
+import io
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.ExifTags import Base
+from PIL.GifImagePlugin import GifImageFile
+from PIL.Image import Image, Transpose, fromarray, new
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from multimodal_attn.errors import MediaError
+
+Source = str | Path | bytes | Image | np.ndarray
+
+MAX_PIXELS = 50_000_000
+MAX_BYTES = 100_000_000
+MAX_SCANS = 100  # a progressive JPEG has about ten; each costs a pass over the whole picture
+EXTENSIONS = frozenset([".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"])
+FORMATS = "JPEG, PNG, WEBP, GIF, BMP or TIFF"
+
+# The classes themselves instead of PIL.Image.open: it warns on the standard error of large pictures that we refuse
+# anyway, and leaves the choice among formats (EPS runs a program) to whatever else is installed.
+DECODERS: tuple[tuple[re.Pattern[bytes], type[ImageFile]], ...] = (
+    (re.compile(rb"\xff\xd8\xff"), JpegImageFile),
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), PngImageFile),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), WebPImageFile),
+    (re.compile(rb"GIF8[79]a"), GifImageFile),
+    (re.compile(rb"BM"), BmpImageFile),
+    (re.compile(rb"II[*+]\0|MM\0[*+]"), TiffImageFile),
+)
+SEGMENT = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])")  # JPEG markers that a length follows, and the end of image
+
+# EXIF orientation -> what turns the stored picture upright
+TURNS = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
+QUARTER_TURNS = {Transpose.TRANSPOSE, Transpose.ROTATE_270, Transpose.TRANSVERSE, Transpose.ROTATE_90}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture. `image` is upright RGB and may be smaller than the original when a hint allowed it;
+    `width` and `height` are the upright original size in pixels; `name` is for messages."""
+
+    image: Image
+    width: int
+    height: int
+    name: str
+
+
+def read_picture(source: Source, *, min_side_hint: int = 0) -> Picture:
+    """Upright 8-bit RGB picture from a file, its bytes, a PIL image or a uint8 array (H, W), (H, W, 3) or (H, W, 4).
+
+    Transparent places become white, 16-bit and float greys are scaled, animations give their first frame.
+    min_side_hint: when not 0, a JPEG may be decoded at 1/2, 1/4 or 1/8 while its shorter side keeps at least so many
+        pixels; a 12-megapixel photograph is then read about ten times faster.
+    Raises MediaError for everything that cannot be read, before decoding where the header already tells.
+    """
+    name = name_of(source)
+    try:
+        image = open_picture(source, name)
+        width, height = image.size
+        check_size(width, height, name)
+        if min_side_hint and image is not source:  # draft changes the picture, which may be the caller's own
+            image.draft(None, (min_side_hint, min_side_hint))
+        image.load()
+        turn = turn_of(image)
+        rgb = image_to_rgb(image)
+        upright = rgb if turn is None else rgb.transpose(turn)
+    except MediaError:
+        raise
+    except Exception as error:  # on damaged files the decoders raise nearly every class there is
+        reason = " ".join(str(error).split())[:80] or type(error).__name__
+        raise MediaError(f"{name}: damaged or cut short ({reason}); save it again or take another file") from error
+    return Picture(upright, *((height, width) if turn in QUARTER_TURNS else (width, height)), name)
+
+
+def name_of(source: Source) -> str:
+    """What messages call the source: its path on one printable line, or its kind."""
+    if isinstance(source, np.ndarray | bytes):
+        return "array" if isinstance(source, np.ndarray) else "picture given as bytes"
+    path = getattr(source, "filename", "") or "picture" if isinstance(source, Image) else source
+    return "".join(letter if letter.isprintable() else "?" for letter in str(path))
+
+
+def picture_files(paths: Sequence[str | Path]) -> Iterator[Path]:
+    """Files as given, whatever their extension, and the pictures inside folders, recursively and sorted.
+
+    Paths that do not exist and folders that cannot be listed come out too, so that `read_picture` reports them.
+    Hidden entries and links to folders inside a folder are left out; a loop of links is therefore harmless.
+    """
+    for path in map(Path, paths):
+        if path.is_dir():
+            yield from pictures_in(path)
+        else:
+            yield path
+
+
+def pictures_in(folder: Path) -> Iterator[Path]:
+    failed: list[OSError] = []
+    for root, folders, files in os.walk(folder, onerror=failed.append):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS:
+                yield Path(root, name)
+    yield from (Path(error.filename) for error in failed)
+
+
+def open_picture(source: Source, name: str) -> Image:
+    """The picture with its header read and its pixels not yet decoded, except for those given as pixels."""
+    if isinstance(source, Image):
+        return source
+    if isinstance(source, np.ndarray):
+        return array_to_image(source, name)
+    data = source if isinstance(source, bytes) else read_file(Path(source), name)
+    check_bytes(data, name)
+    for signature, decoder in DECODERS:
+        if signature.match(data):
+            return decoder(io.BytesIO(data))
+    raise MediaError(f"{name}: not a picture of a known format; convert it to {FORMATS}")
+
+
+def read_file(path: Path, name: str) -> bytes:
+    try:
+        if not path.exists():
+            raise MediaError(f"{name}: no such file; check the path")
+        if path.is_dir():
+            os.listdir(path)  # says so if the folder is closed to us
+            raise MediaError(f"{name}: a folder, not a picture; name a file in it")
+        if not path.is_file():
+            raise MediaError(f"{name}: not a regular file; copy the picture to one first")
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        raise MediaError(f"{name}: {getattr(error, 'strerror', None) or error}; check the path") from error
+
+
+def check_bytes(data: bytes, name: str) -> None:
+    if not data:
+        raise MediaError(f"{name}: empty; copy or download it again")
+    if len(data) > MAX_BYTES:
+        raise MediaError(f"{name}: larger than {MAX_BYTES // 10**6} MB; save it smaller")
+    if data.startswith(b"\xff\xd8") and has_many_scans(data):
+        raise MediaError(f"{name}: a JPEG of more than {MAX_SCANS} scans; save it again as a plain JPEG")
+
+
+def check_size(width: int, height: int, name: str) -> None:
+    if width * height > MAX_PIXELS:
+        raise MediaError(f"{name}: {width} x {height} pixels, more than {MAX_PIXELS // 10**6} million; make it smaller")
+    if not width * height:
+        raise MediaError(f"{name}: {width} x {height} pixels, nothing to see; take another picture")
+
+
+def has_many_scans(jpeg: bytes) -> bool:
+    """Whether a JPEG asks for more passes than an honest one; it can ask for an hour of them in a few megabytes."""
+    position, n_scans = 2, 0
+    while (segment := SEGMENT.search(jpeg, position)) and segment[1] != b"\xd9" and n_scans <= MAX_SCANS:
+        n_scans += segment[1] == b"\xda"
+        position = segment.end() + int.from_bytes(jpeg[segment.end() : segment.end() + 2])
+    return n_scans > MAX_SCANS
+
+
+def turn_of(image: Image) -> Transpose | None:
+    """What turns a loaded picture upright; a damaged EXIF block counts as none."""
+    try:
+        return TURNS.get(image.getexif().get(Base.Orientation))
+    except Exception:
+        return None
+
+
+def image_to_rgb(image: Image) -> Image:
+    """8-bit RGB, transparent places on white."""
+    if image.mode == "F" or image.mode.startswith("I"):
+        return grey_to_8bit(image).convert("RGB")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    rgba = image.convert("RGBA")
+    white = new("RGB", image.size, "white")
+    white.paste(rgba, mask=rgba.getchannel("A"))
+    return white
+
+
+def grey_to_8bit(image: Image) -> Image:
+    """Integers count from 0 to 65,535 and floats from 0 to 1; a picture that leaves this range is shown from its own
+    darkest to its own brightest value. NaN and infinite places become black."""
+    values = np.asarray(image).astype(np.float64)  # (H, W)
+    finite = np.isfinite(values)
+    low, high = (0.0, 1.0) if image.mode == "F" else (0.0, 65535.0)
+    least, most = np.min(values, where=finite, initial=high), np.max(values, where=finite, initial=low)
+    if least < low or most > high:
+        low, high = least, most
+    values -= low  # in place from here on: at the size limit a copy is 400 MB
+    values *= 255 / ((high - low) or 1)
+    values[~finite] = 0
+    return fromarray(np.rint(values, out=values).astype(np.uint8))
+
+
+def array_to_image(array: np.ndarray, name: str) -> Image:
+    if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
+        raise MediaError(f"{name}: {array.dtype} {array.shape}; give uint8 of shape (H, W), (H, W, 3) or (H, W, 4)")
+    check_size(array.shape[1], array.shape[0], name)
+    return fromarray(array)

@@ -1,0 +1,73 @@
+"""Model: an encoder, a decoder and their tokenizer, and the way from encoded input to traces."""
+
+from collections.abc import Sequence
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from multimodal_attn.decoders import Decoder, DecoderConfig, Source, build_decoder
+from multimodal_attn.encoders import ImageEncoder, ImageEncoderConfig
+from multimodal_attn.geometry import PictureGeometry
+from multimodal_attn.search import Hypotheses, SearchConfig, beam_search
+from multimodal_attn.tokens import END, START, ids_to_text
+from multimodal_attn.trace import AttentionTrace, Origin, Token
+
+N_ALTERNATIVES = 5
+
+
+class Model(nn.Module):
+    """encoder(batch) -> Memory; decoder over it; tokenizer for its ids."""
+
+    def __init__(self, encoder: ImageEncoder, decoder: Decoder, tokenizer: Tokenizer) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.tokenizer = tokenizer
+
+    def read(self, batch: Tensor) -> Source:
+        """Encode a batch once; everything that follows asks the source."""
+        return self.decoder.read(self.encoder(batch))
+
+
+def build_model(encoder: ImageEncoderConfig, decoder: DecoderConfig, tokenizer: Tokenizer) -> Model:
+    """A model with fresh parameters (the encoder's may come from a file, see ImageEncoderConfig.weights)."""
+    eyes = ImageEncoder(encoder)
+    return Model(eyes, build_decoder(decoder, eyes.dim, tokenizer.get_vocab_size()), tokenizer)
+
+
+@torch.inference_mode()
+def decode(
+    model: Model, batch: Tensor, geometries: Sequence[PictureGeometry], config: SearchConfig, origin: Origin
+) -> list[AttentionTrace]:
+    """Search the best sentence of every input, then read weights and probabilities off one teacher-forced pass."""
+    source = model.read(batch)
+    best = beam_search(model.decoder, source, config)
+    return trace_sentences(model, source, Hypotheses(best.tokens[:, :1], best.scores[:, :1]), geometries, origin)
+
+
+@torch.inference_mode()
+def trace_sentences(
+    model: Model, source: Source, sentences: Hypotheses, geometries: Sequence[PictureGeometry], origin: Origin
+) -> list[AttentionTrace]:
+    """The trace of one given sentence per input: tokens (B, 1, T), each closed by END."""
+    tokens = sentences.tokens
+    before = torch.cat([torch.full_like(tokens[..., :1], START), tokens[..., :-1]], -1)
+    features, weights = model.decoder.unroll(before, source)
+    chances = model.decoder.logits(features).float().softmax(-1)  # (B, 1, T, V)
+    top, index = chances.topk(min(N_ALTERNATIVES, chances.shape[-1]))
+    chosen = chances.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+    traces = []
+    for row, geometry in enumerate(geometries):
+        ids = tokens[row, 0].tolist()
+        length = ids.index(END)
+        words = [model.tokenizer.id_to_token(i) for i in ids[:length]]
+        others = [
+            tuple((model.tokenizer.id_to_token(i), p) for i, p in zip(index[row, 0, t].tolist(), top[row, 0, t].tolist()))
+            for t in range(length)
+        ]
+        parts = zip(words, chosen[row, 0, :length].tolist(), others, strict=True)
+        text, score = ids_to_text(model.tokenizer, ids), float(sentences.scores[row, 0])
+        maps = weights[row, 0, :length].float().cpu().numpy()
+        traces.append(AttentionTrace(text, score, tuple(Token(*part) for part in parts), maps, geometry, origin))
+    return traces

@@ -1,0 +1,154 @@
+"""Pictures and captions for training, validation, test and prediction."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from multimodal_attn.encoders import Framing
+from multimodal_attn.media import picture_files, read_picture
+from multimodal_attn.tokens import PAD, build_word_tokenizer, text_to_ids
+from tasks.captioning.datasets import Example, load_examples
+from tasks.captioning.transforms import Augmentation, augment
+from tasks.loader import EpochSampler, ResumableLoader
+
+
+class CaptionBatch(NamedTuple):
+    """pictures uint8 (B, 3, size, size); tokens (B, M, T), END closes each caption, then PAD; index (B,) of the examples;
+    sizes (B, 2), width and height of the upright originals."""
+
+    pictures: Tensor
+    tokens: Tensor
+    index: Tensor
+    sizes: Tensor
+
+
+class CaptionDataset(Dataset):
+    """Items are asked for by index (validation: the whole picture) or by (index, epoch) (training: a random view)."""
+
+    def __init__(
+        self, examples: list[Example], framing: Framing, augmentation: Augmentation, captions: list[list[list[int]]], seed: int
+    ) -> None:
+        self.examples, self.framing, self.augmentation = examples, framing, augmentation
+        self.captions, self.seed = captions, seed
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, item: int | tuple[int, int]) -> tuple[Tensor, list[list[int]], int, tuple[int, int]]:
+        index = item if isinstance(item, int) else item[0]
+        picture = read_picture(self.examples[index].path, min_side_hint=self.framing.size)
+        image = picture.image
+        if not isinstance(item, int):
+            image = augment(image, self.framing, self.augmentation, np.random.default_rng((self.seed, *item)))
+        return self.framing.frame(image), self.captions[index], index, (picture.width, picture.height)
+
+
+def collate(items: list[tuple]) -> CaptionBatch:
+    pictures, captions, index, sizes = zip(*items, strict=True)
+    n_captions = max(map(len, captions))
+    longest = max((len(ids) for group in captions for ids in group), default=1)
+    tokens = torch.full((len(items), n_captions, longest), PAD)
+    for row, group in enumerate(captions):
+        for column, ids in enumerate(group):
+            tokens[row, column, : len(ids)] = torch.tensor(ids)
+    return CaptionBatch(torch.stack(pictures), tokens, torch.tensor(index), torch.tensor(sizes))
+
+
+class CaptioningData(pl.LightningDataModule):
+    """Pictures and their captions.
+
+    Args:
+        root: the data set's folder, or its file of captions.
+        format: flickr8k, captions_txt, karpathy, coco, table, or auto, which looks at the files.
+        captions: the file of captions below root, where it has another name than the format's own.
+        images: the folder of pictures below root, likewise.
+        batch_size: pictures in a batch; each brings all its captions, and is encoded once for them.
+        eval_batch_size: pictures in a batch of validation, test and prediction.
+        max_tokens: captions are cut to this many words in training.
+        min_count: words seen less often in the training captions are unknown.
+        augmentation: how training pictures are changed.
+        n_workers: processes that read pictures.
+        split: what `test` and `predict` read.
+        predict_paths: files and folders for `predict`, instead of a split.
+        seed: draws the order and the random views.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        format: str = "auto",
+        captions: str | None = None,
+        images: str | None = None,
+        batch_size: int = 16,
+        eval_batch_size: int = 64,
+        max_tokens: int = 20,
+        min_count: int = 5,
+        augmentation: Augmentation = Augmentation(),  # noqa: B008 (frozen)
+        n_workers: int = 1,
+        split: str = "test",
+        predict_paths: list[str] | None = None,
+        seed: int = 1,
+    ) -> None:
+        super().__init__()
+        self.source = {"root": root, "format": format, "captions": captions, "images": images}
+        self.batch_size, self.eval_batch_size, self.n_workers = batch_size, eval_batch_size, n_workers
+        self.max_tokens, self.min_count, self.augmentation = max_tokens, min_count, augmentation
+        self.split, self.predict_paths, self.seed = split, predict_paths, seed
+        self.examples: dict[str, list[Example]] = {}
+
+    def setup(self, stage: str) -> None:
+        wanted = {"fit": ("train", "val"), "validate": ("val",), "test": (self.split,), "predict": (self.split,)}[stage]
+        if stage == "predict" and self.predict_paths:
+            paths = picture_files([Path(path) for path in self.predict_paths])
+            self.examples[self.split] = [Example(path, (), str(path)) for path in paths]
+        for split in wanted:
+            if split not in self.examples:
+                self.examples[split] = load_examples(split=split, **self.source)
+
+    def build_tokenizer(self) -> Tokenizer:
+        """The vocabulary of the training captions."""
+        return build_word_tokenizer((c for e in self.examples["train"] for c in e.captions), self.min_count)
+
+    def train_dataloader(self) -> DataLoader:
+        dataset = self._dataset("train", lambda text: text_to_ids(self.tokenizer, text, self.max_tokens))
+        ranks = (self.trainer.global_rank, self.trainer.world_size)
+        sampler = EpochSampler(len(dataset), self.batch_size, self.seed, *ranks)
+        return ResumableLoader(dataset, sampler, collate_fn=collate, **self._worker_options())
+
+    def val_dataloader(self) -> DataLoader:
+        return self._eval_loader("val")
+
+    def test_dataloader(self) -> DataLoader:
+        return self._eval_loader(self.split)
+
+    def predict_dataloader(self) -> DataLoader:
+        return self._eval_loader(self.split)
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self.trainer.lightning_module.model.tokenizer
+
+    def _eval_loader(self, split: str) -> DataLoader:
+        dataset = self._dataset(split, lambda text: [])
+        return DataLoader(dataset, self.eval_batch_size, collate_fn=collate, **self._worker_options())
+
+    def _dataset(self, split: str, encode: Any) -> CaptionDataset:
+        examples = self.examples[split]
+        captions = [[encode(text) for text in example.captions] for example in examples]
+        framing = self.trainer.lightning_module.model.encoder.framing
+        return CaptionDataset(examples, framing, self.augmentation, captions, self.seed)
+
+    def _worker_options(self) -> dict[str, Any]:
+        return {"num_workers": self.n_workers, "persistent_workers": self.n_workers > 0}
+
+    def describe(self) -> dict[str, Any]:
+        """What the data was, for the model card."""
+        sizes = {split: len(examples) for split, examples in self.examples.items()}
+        return {**self.source, "n_examples": sizes, "augmentation": asdict(self.augmentation), "seed": self.seed}

@@ -1,0 +1,39 @@
+"""Training-time changes of a picture: which part of it is seen, how it is stretched, mirrored and lit."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageEnhance
+
+from multimodal_attn.encoders.framing import Framing
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far training pictures may be changed.
+
+    Args:
+        crop: the smallest share of each side that is kept; 1 keeps the whole picture. The sides are drawn apart, so a
+            crop is stretched at random too.
+        flip: mirror left and right every other time.
+        light: brightness, contrast and colour are scaled by up to this share.
+    """
+
+    crop: float = 0.75
+    flip: bool = True
+    light: float = 0.2
+
+
+def augment(image: Image.Image, framing: Framing, options: Augmentation, rng: np.random.Generator) -> Image.Image:
+    """A random view of the picture, size x size pixels; all randomness comes from `rng`."""
+    left, top, right, bottom = framing.box(*image.size)
+    width, height = (right - left) * rng.uniform(options.crop, 1), (bottom - top) * rng.uniform(options.crop, 1)
+    left, top = rng.uniform(left, right - width), rng.uniform(top, bottom - height)
+    size = (framing.size, framing.size)
+    image = image.resize(size, Image.Resampling.BILINEAR, box=(left, top, left + width, top + height))
+    if options.flip and rng.random() < 0.5:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if options.light:
+        for enhance in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
+            image = enhance(image).enhance(rng.uniform(1 - options.light, 1 + options.light))
+    return image

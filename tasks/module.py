@@ -1,0 +1,155 @@
+"""What both tasks train by: a model, its optimiser in phases, free-running validation, and checkpoints that describe themselves."""
+
+import math
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from multimodal_attn.decoders import DecoderConfig
+from multimodal_attn.encoders import ImageEncoderConfig
+from multimodal_attn.losses import cross_entropy, doubly_stochastic, mean_entropy
+from multimodal_attn.memory import Memory
+from multimodal_attn.model import Model, build_model
+from multimodal_attn.search import SearchConfig
+from multimodal_attn.tokens import PAD, START
+
+Phase = Literal["frozen", "fine_tune", "self_critical"]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When and how fast what is trained.
+
+    Args:
+        frozen_epochs: epochs at the start in which the encoder keeps its parameters.
+        self_critical_epochs: epochs at the end that train on the metric itself instead of cross-entropy.
+        lr: peak learning rate of the decoder; linear warm-up, then half a cosine down to a twentieth.
+        encoder_lr: the same for the encoder, from the end of the frozen epochs.
+        self_critical_lr: learning rate of the decoder in the self-critical epochs, in which the encoder is kept.
+        warmup_steps: length of the warm-up, in optimiser steps.
+        weight_decay: AdamW's.
+    """
+
+    frozen_epochs: int = 2
+    self_critical_epochs: int = 0
+    lr: float = 1e-3
+    encoder_lr: float = 2e-4
+    self_critical_lr: float = 1e-4
+    warmup_steps: int = 300
+    weight_decay: float = 0.01
+
+    def phase(self, epoch: int, n_epochs: int) -> Phase:
+        if epoch >= n_epochs - self.self_critical_epochs:
+            return "self_critical"
+        return "frozen" if epoch < self.frozen_epochs else "fine_tune"
+
+    def scale(self, step: int, per_epoch: int, n_epochs: int) -> float:
+        """Factor on the peak learning rates at an optimiser step."""
+        last = (n_epochs - self.self_critical_epochs) * per_epoch
+        if step >= last:
+            return self.self_critical_lr / self.lr
+        done = step / max(1, last)
+        return min(1.0, (step + 1) / self.warmup_steps) * (0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2)
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """What cross-entropy training minimises.
+
+    Args:
+        label_smoothing: share of the target spread over the vocabulary.
+        doubly_stochastic: weight of the regulariser that asks for every place to be looked at (Xu et al. 2015, eq. 14).
+    """
+
+    label_smoothing: float = 0.1
+    doubly_stochastic: float = 0.0
+
+
+class SequenceModule(pl.LightningModule):
+    """Base of both tasks. The model is built when the data is known, since the vocabulary comes from it."""
+
+    def __init__(
+        self,
+        encoder: ImageEncoderConfig,
+        decoder: DecoderConfig,
+        search: SearchConfig,
+        loss: LossConfig,
+        schedule: Schedule,
+    ) -> None:
+        super().__init__()
+        self.encoder_config, self.decoder_config = encoder, decoder
+        self.search, self.loss, self.schedule = search, loss, schedule
+        self.model: Model | None = None
+
+    def configure_model(self) -> None:
+        if self.model is None:
+            self.model = build_model(self.encoder_config, self.decoder_config, self.trainer.datamodule.build_tokenizer())
+
+    def describe(self) -> dict[str, Any]:
+        """The architecture, enough to build the model again; the encoder's parameters are in the state, not in a file."""
+        encoder = asdict(replace(self.encoder_config, weights=None))
+        return {"encoder": encoder, "decoder": asdict(self.decoder_config), "search": asdict(self.search)}
+
+    # -- steps --------------------------------------------------------------------------------------------------------
+
+    @property
+    def phase(self) -> Phase:
+        return self.schedule.phase(self.current_epoch, self.trainer.max_epochs)
+
+    def read_memory(self, batch: Tensor) -> Memory:
+        """The encoder's output; without a graph unless the encoder is being trained."""
+        trainable = self.phase == "fine_tune"
+        self.model.encoder.set_trainable(trainable)
+        with torch.set_grad_enabled(trainable):
+            return self.model.encoder(batch)
+
+    def sentence_loss(self, memory: Memory, tokens: Tensor) -> Tensor:
+        """Cross-entropy of the sentences tokens (B, M, T) and the regularisers."""
+        decoder = self.model.decoder
+        before = torch.cat([torch.full_like(tokens[..., :1], START), tokens[..., :-1]], -1)
+        features, weights = decoder.unroll(before, decoder.read(memory))
+        real = tokens != PAD
+        loss = cross_entropy(decoder.logits(features[real]), tokens[real], self.loss.label_smoothing)
+        self.log("train/cross_entropy", loss, prog_bar=True)
+        if weights.shape[-2]:
+            self.log("train/attention_entropy", mean_entropy(weights.detach().float(), real))
+            if self.loss.doubly_stochastic:
+                loss = loss + self.loss.doubly_stochastic * doubly_stochastic(weights.float(), real)
+        return loss
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        # Dropout and sampling are a function of the step, so a resumed run draws what the first would have drawn.
+        torch.manual_seed(hash((self.trainer.datamodule.seed, self.global_rank, self.global_step)) % 2**63)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        schedule, trainer = self.schedule, self.trainer
+        encoder, decoder = self.model.encoder.parameters(), self.model.decoder.parameters()
+        groups = [{"params": list(decoder)}, {"params": list(encoder), "lr": schedule.encoder_lr}]
+        fused = trainer.precision != "16-mixed"
+        optimizer = torch.optim.AdamW(groups, schedule.lr, weight_decay=schedule.weight_decay, fused=fused)
+        trainer.fit_loop.setup_data()
+        per_epoch = max(1, int(trainer.num_training_batches) // trainer.accumulate_grad_batches)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: schedule.scale(step, per_epoch, trainer.max_epochs)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        # Lightning refuses to clip for fused optimisers, which is needed only where gradients are scaled (fp16).
+        if gradient_clip_val:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+
+    # -- checkpoints --------------------------------------------------------------------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["tokenizer"] = self.model.tokenizer.to_str()
+        checkpoint["model_config"] = self.describe()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.model.tokenizer = Tokenizer.from_str(checkpoint["tokenizer"])
