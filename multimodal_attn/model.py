@@ -63,7 +63,9 @@ def trace_sentences(
         length = ids.index(END)
         words = [model.tokenizer.id_to_token(i) for i in ids[:length]]
         others = [
-            tuple((model.tokenizer.id_to_token(i), p) for i, p in zip(index[row, 0, t].tolist(), top[row, 0, t].tolist()))
+            tuple(
+                (model.tokenizer.id_to_token(i), p) for i, p in zip(index[row, 0, t].tolist(), top[row, 0, t].tolist())
+            )
             for t in range(length)
         ]
         parts = zip(words, chosen[row, 0, :length].tolist(), others, strict=True)

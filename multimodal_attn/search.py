@@ -139,7 +139,9 @@ def _finish(beam: _Beam, sentences: Tensor, logp: Tensor, config: SearchConfig) 
 
 
 def _keep(out: Hypotheses, beam: _Beam) -> Hypotheses:
-    return Hypotheses(out.tokens.index_copy(0, beam.inputs, beam.done), out.scores.index_copy(0, beam.inputs, beam.scores))
+    return Hypotheses(
+        out.tokens.index_copy(0, beam.inputs, beam.done), out.scores.index_copy(0, beam.inputs, beam.scores)
+    )
 
 
 def _top(x: Tensor, k: int) -> tuple[Tensor, Tensor]:

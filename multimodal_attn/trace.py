@@ -68,7 +68,8 @@ class AttentionTrace:
         if data.get("schema") != SCHEMA:
             raise ValueError(f"not a trace of schema {SCHEMA}: {data.get('schema')!r}")
         tokens = tuple(
-            Token(t["text"], t["probability"], tuple((text, p) for text, p in t["alternatives"])) for t in data["tokens"]
+            Token(t["text"], t["probability"], tuple((text, p) for text, p in t["alternatives"]))
+            for t in data["tokens"]
         )
         geometry = PictureGeometry.from_dict(data["geometry"])
         weights = decode_weights(data["weights"])

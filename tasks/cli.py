@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 
 from multimodal_attn.errors import UserError
 
@@ -20,6 +21,7 @@ Every command explains itself with --help. Training resumes with `captioning fit
 def main(argv: list[str] | None = None) -> int:
     """Entry point of `multimodal-attn`; returns the exit status, 2 for a mistake of the user."""
     argv = sys.argv[1:] if argv is None else argv
+    warnings.filterwarnings("ignore", module="PIL")  # about damage that we report ourselves
     try:
         return run(argv)
     except UserError as error:
@@ -52,9 +54,9 @@ def run_captioning(argv: list[str]) -> int:
     from tasks.captioning.module import CaptioningModule
 
     if argv[:1] == ["export"]:
-        from tasks.export import export_main
+        from tasks.released import export_main
 
-        return export_main(argv[1:])
+        return export_main("captioning", argv[1:])
     from tasks.training import run_task
 
     return run_task("captioning", CaptioningModule, CaptioningData, argv)

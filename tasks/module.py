@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -9,6 +10,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from multimodal_attn.checkpoint import load_checkpoint
 from multimodal_attn.decoders import DecoderConfig
 from multimodal_attn.encoders import ImageEncoderConfig
 from multimodal_attn.losses import cross_entropy, doubly_stochastic, mean_entropy
@@ -16,6 +18,7 @@ from multimodal_attn.memory import Memory
 from multimodal_attn.model import Model, build_model
 from multimodal_attn.search import SearchConfig
 from multimodal_attn.tokens import PAD, START
+from multimodal_attn.trace import AttentionTrace
 
 Phase = Literal["frozen", "fine_tune", "self_critical"]
 
@@ -47,7 +50,7 @@ class Schedule:
             return "self_critical"
         return "frozen" if epoch < self.frozen_epochs else "fine_tune"
 
-    def scale(self, step: int, per_epoch: int, n_epochs: int) -> float:
+    def scale(self, step: int, per_epoch: float, n_epochs: int) -> float:
         """Factor on the peak learning rates at an optimiser step."""
         last = (n_epochs - self.self_critical_epochs) * per_epoch
         if step >= last:
@@ -79,20 +82,30 @@ class SequenceModule(pl.LightningModule):
         search: SearchConfig,
         loss: LossConfig,
         schedule: Schedule,
+        checkpoint: str | None,
     ) -> None:
         super().__init__()
         self.encoder_config, self.decoder_config = encoder, decoder
         self.search, self.loss, self.schedule = search, loss, schedule
+        self.checkpoint = checkpoint
         self.model: Model | None = None
+        self.results: dict[int, AttentionTrace] = {}
 
     def configure_model(self) -> None:
-        if self.model is None:
-            self.model = build_model(self.encoder_config, self.decoder_config, self.trainer.datamodule.build_tokenizer())
+        if self.model is not None:
+            return
+        if self.checkpoint:
+            self.model, _, _ = load_checkpoint(Path(self.checkpoint))
+            self.model.train()
+        else:
+            self.model = build_model(
+                self.encoder_config, self.decoder_config, self.trainer.datamodule.build_tokenizer()
+            )
 
     def describe(self) -> dict[str, Any]:
         """The architecture, enough to build the model again; the encoder's parameters are in the state, not in a file."""
-        encoder = asdict(replace(self.encoder_config, weights=None))
-        return {"encoder": encoder, "decoder": asdict(self.decoder_config), "search": asdict(self.search)}
+        encoder = asdict(replace(self.model.encoder.config, weights=None))
+        return {"encoder": encoder, "decoder": asdict(self.model.decoder.config), "search": asdict(self.search)}
 
     # -- steps --------------------------------------------------------------------------------------------------------
 
@@ -131,11 +144,13 @@ class SequenceModule(pl.LightningModule):
         groups = [{"params": list(decoder)}, {"params": list(encoder), "lr": schedule.encoder_lr}]
         fused = trainer.precision != "16-mixed"
         optimizer = torch.optim.AdamW(groups, schedule.lr, weight_decay=schedule.weight_decay, fused=fused)
-        trainer.fit_loop.setup_data()
-        per_epoch = max(1, int(trainer.num_training_batches) // trainer.accumulate_grad_batches)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: schedule.scale(step, per_epoch, trainer.max_epochs)
-        )
+
+
+        def scale(step: int) -> float:
+            # asked anew at every step: Lightning knows the number of batches only after this method, infinity until then
+            return schedule.scale(step, trainer.num_training_batches / trainer.accumulate_grad_batches, trainer.max_epochs)
+
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, scale)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def configure_gradient_clipping(
@@ -144,6 +159,56 @@ class SequenceModule(pl.LightningModule):
         # Lightning refuses to clip for fused optimisers, which is needed only where gradients are scaled (fp16).
         if gradient_clip_val:
             torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+
+    # -- free-running evaluation --------------------------------------------------------------------------------------
+
+    def caption(self, batch: Any) -> dict[int, AttentionTrace]:
+        """Sentences searched without looking at the references, by the input's index among the examples."""
+        raise NotImplementedError
+
+    def score(self, results: dict[int, AttentionTrace]) -> dict[str, float]:
+        """The task's metrics over sentences and the examples' references."""
+        raise NotImplementedError
+
+    @property
+    def examples(self) -> list[Any]:
+        """What is being evaluated now."""
+        data = self.trainer.datamodule
+        return data.examples[data.split if self.trainer.testing or self.trainer.predicting else "val"]
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.results |= self.caption(batch)
+
+    def test_step(self, batch: Any, batch_idx: int) -> None:
+        self.results |= self.caption(batch)
+
+    def predict_step(self, batch: Any, batch_idx: int) -> None:
+        self.results |= self.caption(batch)
+
+    def on_validation_epoch_start(self) -> None:
+        self.results = {}
+
+    def on_validation_epoch_end(self) -> None:
+        self._finish("val")
+
+    def on_test_epoch_end(self) -> None:
+        self._finish("test")
+
+    def on_predict_epoch_end(self) -> None:
+        self.results = self._gather(self.results)
+
+    def _finish(self, stage: str) -> None:
+        self.results = self._gather(self.results)
+        for name, value in self.score(self.results).items():
+            self.log(f"{stage}/{name}", value, prog_bar=name == "cider")
+
+    def _gather(self, results: dict[int, AttentionTrace]) -> dict[int, AttentionTrace]:
+        """The results of all ranks, each input once."""
+        if self.trainer.world_size == 1:
+            return results
+        shares: list[Any] = [None] * self.trainer.world_size
+        torch.distributed.all_gather_object(shares, results)
+        return {index: trace for share in shares for index, trace in share.items()}
 
     # -- checkpoints --------------------------------------------------------------------------------------------------
 

@@ -1,17 +1,21 @@
 """LightningCLI for a task: its own loggers, checkpoints and resuming around Lightning's options."""
 
+import csv
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-import torch
 import yaml
-from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer
+from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.loggers.logger import rank_zero_experiment
 
+from multimodal_attn.checkpoint import read_config
 from multimodal_attn.errors import ConfigError
+from tasks.callbacks import ShowResults, WriteResults
+from tasks.released import BUNDLED
 from tasks.resume import RUNS, AtomicCheckpointIO, find_checkpoint
 
 
@@ -21,7 +25,8 @@ class KeepConfig(SaveConfigCallback):
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.yaml").write_text(self._text())
+        if stage == "fit":
+            (folder / "config.yaml").write_text(self._text())
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = self._text()
@@ -30,57 +35,84 @@ class KeepConfig(SaveConfigCallback):
         return self.parser.dump(self.config, skip_none=False)
 
 
+class ContinuedCSVLogger(CSVLogger):
+    """A CSVLogger that goes on in the file of the run it resumes, which Lightning's deletes."""
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        if self._experiment is None:
+            path = Path(self.log_dir) / "metrics.csv"
+            earlier = path.read_text() if path.exists() else ""
+            writer = super().experiment
+            if earlier:
+                path.write_text(earlier)
+                writer.metrics_keys = next(csv.reader([earlier.splitlines()[0]]))
+        return self._experiment
+
+
+class OneLineParser(LightningArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        lines = [line.strip(" -") for line in message.splitlines() if line.strip(" -")]
+        raise ConfigError(f"{' '.join(lines)[:400]}; see --help for what can be set") from ex
+
+
 class TaskCLI(LightningCLI):
     """LightningCLI whose run lives in one folder, `trainer.default_root_dir`: config, curves, checkpoints."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        parser.add_lightning_class_args(ModelCheckpoint, "save")
-        parser.set_defaults(
-            {
-                "save.monitor": "val/cider",
-                "save.mode": "max",
-                "save.save_last": True,
-                "save.filename": "best",
-                "save.enable_version_counter": False,
-            }
-        )
+        parser.add_lightning_class_args(ModelCheckpoint, "best")
+        parser.add_lightning_class_args(ModelCheckpoint, "last")
+        shared = {"save_top_k": 1, "enable_version_counter": False}
+        best = {"monitor": "val/cider", "mode": "max", "filename": "best"}
+        last = {"monitor": None, "filename": "last", "every_n_train_steps": 200}
+        for name, options in ("best", shared | best), ("last", shared | last):
+            parser.set_defaults({f"{name}.{key}": value for key, value in options.items()})
 
     def before_instantiate_classes(self) -> None:
-        if self.subcommand and self.config[self.subcommand].get("save"):
-            config = self.config[self.subcommand]
-            config["save"]["dirpath"] = config["save"]["dirpath"] or str(Path(config["trainer"]["default_root_dir"]) / "checkpoints")
+        config = self.config[self.subcommand]
+        for name in ("best", "last"):
+            folder = Path(config["trainer"]["default_root_dir"]) / "checkpoints"
+            config[name]["dirpath"] = config[name]["dirpath"] or str(folder)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        config = self.config[self.subcommand]["trainer"]
-        root = Path(config["default_root_dir"])
-        if config.get("logger") in (None, True):
-            kwargs["logger"] = [TensorBoardLogger(root, "", ""), CSVLogger(root, "", "")] if self.subcommand == "fit" else False
-        return super().instantiate_trainer(**kwargs)
+        config = self.config[self.subcommand]
+        self.trainer_defaults["callbacks"] = [*self.trainer_defaults["callbacks"], ShowResults(), WriteResults()]
+        if config["trainer"].get("logger") in (None, True):
+            root, csv_logger = (
+                config["trainer"]["default_root_dir"],
+                ContinuedCSVLogger if config["ckpt_path"] else CSVLogger,
+            )
+            fit = self.subcommand == "fit"
+            kwargs["logger"] = [TensorBoardLogger(root, "", ""), csv_logger(root, "", "")] if fit else False
+        return super().instantiate_trainer(plugins=[AtomicCheckpointIO()], **kwargs)
 
 
 def run_task(task: str, module: type[LightningModule], data: type[LightningDataModule], argv: list[str]) -> int:
     """Train, validate, test or predict; `argv` is what stands behind the task's name on the command line."""
-    torch.set_float32_matmul_precision("high")
     with tempfile.TemporaryDirectory() as folder:
         TaskCLI(
             module,
             data,
-            args=resumed(argv, RUNS / task, Path(folder)),
+            args=completed(argv, task, Path(folder)),
             save_config_callback=KeepConfig,
             save_config_kwargs={"overwrite": True},
-            trainer_defaults=defaults(task),
-            seed_everything_default=1,
+            parser_class=OneLineParser,
             parser_kwargs={"prog": f"multimodal-attn {task}"},
+            trainer_defaults=defaults(task),
+            auto_configure_optimizers=False,
+            seed_everything_default=1,
         )
     return 0
 
 
 def defaults(task: str) -> dict[str, Any]:
-    callbacks: list[Callback] = [LearningRateMonitor("step")]
+    """Trainer options that a config need not name; callbacks here run beside those of the config."""
     return {
         "default_root_dir": str(RUNS / task / "run"),
-        "callbacks": callbacks,
-        "plugins": [AtomicCheckpointIO()],
+        "callbacks": [LearningRateMonitor("step")],
         "use_distributed_sampler": False,  # our loader shares the examples out by itself
         "gradient_clip_val": 1.0,
         "log_every_n_steps": 20,
@@ -88,18 +120,30 @@ def defaults(task: str) -> dict[str, Any]:
     }
 
 
-def resumed(argv: list[str], runs: Path, folder: Path) -> list[str]:
-    """`--ckpt_path X` without `--config` becomes the whole command line: the checkpoint knows its config."""
+def completed(argv: list[str], task: str, folder: Path) -> list[str]:
+    """The command line with what `--ckpt_path` alone implies: a checkpoint brings its own config.
+
+    A checkpoint folder becomes `--model.checkpoint`. Without one, `validate`, `test` and `predict` take the bundled model.
+    """
     args = [part for arg in argv for part in (arg.split("=", 1) if arg.startswith("--ckpt_path=") else [arg])]
-    if "--ckpt_path" not in args[:-1]:
-        return argv
-    place = args.index("--ckpt_path") + 1
-    path, checkpoint = find_checkpoint(args[place], runs)
-    args[place] = str(path)
-    if not {"--config", "-c"} & set(args):
-        if "config" not in checkpoint:
-            raise ConfigError(f"{path} carries no config; name one with --config")
-        config = folder / "config.yaml"
-        config.write_text(yaml.safe_dump(yaml.safe_load(checkpoint["config"])))
-        args[1:1] = ["--config", str(config)]
-    return args
+    if {"-h", "--help", "--print_config"} & {arg.split("=")[0] for arg in args}:
+        return args
+    if "--ckpt_path" not in args:
+        if args[:1] == ["fit"] or "--model.checkpoint" in {arg.split("=")[0] for arg in args}:
+            return args
+        args += ["--ckpt_path", str(BUNDLED[task])]
+    place = args.index("--ckpt_path")
+    name = args[place + 1] if place + 1 < len(args) else ""
+    if Path(name).is_dir():
+        config = read_config(Path(name)).get("provenance", {}).get("training")
+        args[place] = "--model.checkpoint"
+    else:
+        path, checkpoint = find_checkpoint(name, RUNS / task)
+        config = yaml.safe_load(checkpoint.get("config", ""))
+        args[place + 1] = str(path)
+    if {"--config", "-c"} & {arg.split("=")[0] for arg in args}:
+        return args
+    if not config:
+        raise ConfigError(f"{name} carries no config; name one with --config")
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    return [args[0], "--config", str(folder / "config.yaml"), *args[1:]]

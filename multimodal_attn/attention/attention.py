@@ -132,7 +132,9 @@ def build_attention(data: dict[str, Any], query_dim: int, memory_dim: int) -> At
 def _find(registry: dict[str, Any], name: str, stage: str) -> Any:
     if name not in registry:
         near = get_close_matches(name, registry, 1, 0.0)[0]
-        raise ConfigError(f"attention: no {stage} is called {name!r}; did you mean {near!r}? All: {', '.join(registry)}")
+        raise ConfigError(
+            f"attention: no {stage} is called {name!r}; did you mean {near!r}? All: {', '.join(registry)}"
+        )
     return registry[name]
 
 

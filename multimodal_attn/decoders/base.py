@@ -1,10 +1,10 @@
 """What every decoder shares: the bridge from the memory, word embeddings tied to the output, and the contract.
 
-    source         = decoder.read(memory)                       once per input: keys, summary
-    state          = decoder.start(source, n_queries)           tensors (B, M, ...)
-    step           = decoder.step(tokens, source, state)        tokens (B, M) -> Step(logits, weights, state)
-    features, weights = decoder.unroll(tokens, source)          teacher forcing, tokens (B, M, T)
-    logits         = decoder.logits(features)                   (..., V)
+source         = decoder.read(memory)                       once per input: keys, summary
+state          = decoder.start(source, n_queries)           tensors (B, M, ...)
+step           = decoder.step(tokens, source, state)        tokens (B, M) -> Step(logits, weights, state)
+features, weights = decoder.unroll(tokens, source)          teacher forcing, tokens (B, M, T)
+logits         = decoder.logits(features)                   (..., V)
 """
 
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ class DecoderConfig:
     """
 
     form: Literal["between", "before"] = "between"
-    attention: dict[str, Any] = field(default_factory=lambda: {"score": "scaled_dot", "align": "softmax"})
+    attention: dict[str, Any] = field(default_factory=lambda: {"score": "dot", "align": "softmax"})
     dim: int = 512
     gate: bool = True
     dropout: float = 0.3

@@ -61,13 +61,17 @@ class ImageEncoder(nn.Module):
     def __init__(self, config: ImageEncoderConfig) -> None:
         super().__init__()
         if config.name not in ARCHITECTURES:
-            raise ConfigError(f"encoder: no architecture {config.name!r} here; choose one of {', '.join(ARCHITECTURES)}")
+            raise ConfigError(
+                f"encoder: no architecture {config.name!r} here; choose one of {', '.join(ARCHITECTURES)}"
+            )
         self.config = config
         self.framing = Framing(config.size, config.fit)
         self.trunk = _build_trunk(config)
         self.centre = _receptive_centre(self.trunk)
         if self.centre.stride != config.stride:
-            raise ConfigError(f"encoder: {config.name} has a stride of {self.centre.stride}, {config.stride} is not to be had")
+            raise ConfigError(
+                f"encoder: {config.name} has a stride of {self.centre.stride}, {config.stride} is not to be had"
+            )
         self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1) * 255, persistent=False)
         with torch.inference_mode():

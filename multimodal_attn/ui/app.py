@@ -3,6 +3,8 @@
 import html
 import logging
 import os
+import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from functools import cache
@@ -16,7 +18,7 @@ from multimodal_attn.errors import UserError
 from multimodal_attn.media import read_picture
 from multimodal_attn.trace import AttentionTrace
 from multimodal_attn.ui.limits import MAX_FILE, Limits
-from multimodal_attn.ui.viewer import PREVIEW_SIDE, AttentionViewer, complete, problem, read_static, waiting
+from multimodal_attn.ui.viewer import PREVIEW_SIDE, build_viewer, complete, picture_media, problem, read_static, waiting
 
 PICTURES = Path(gr.__file__).parent / "media_assets" / "images"  # come with Gradio
 EXAMPLES = [PICTURES / name for name in ("lion.jpg", "cheetah.jpg", "tower.jpg")]
@@ -32,15 +34,6 @@ class Captioner(Protocol):
     def __call__(self, source: str) -> AttentionTrace: ...
 
 
-class PictureDrop(gr.Image):
-    """An upload area that hands on the file as it came: our own reader decodes it, within its own limits."""
-
-    is_template = True  # Gradio's word for: on the page it is its base class
-
-    def preprocess(self, payload: gr.data_classes.ImageData | None) -> str | None:
-        return payload.path if payload else None
-
-
 @cache
 def temporary_folder() -> tempfile.TemporaryDirectory:
     """One folder per process for uploads and previews, closed to other users and removed at exit."""
@@ -49,10 +42,10 @@ def temporary_folder() -> tempfile.TemporaryDirectory:
     return folder
 
 
-def caption(predictor: Captioner, viewer: AttentionViewer, source: str) -> Iterator[dict]:
+def caption(predictor: Captioner, source: str) -> Iterator[dict]:
     """Payloads of one picture: the picture at once, then its trace; or the problem, in one line."""
     try:
-        media = viewer.picture_media(read_picture(source, min_side_hint=PREVIEW_SIDE))
+        media = picture_media(read_picture(source, min_side_hint=PREVIEW_SIDE), temporary_folder().name)
         yield waiting(media)
         yield complete(media, predictor(source))
     except UserError as error:
@@ -66,23 +59,25 @@ def build_app(predictor: Captioner) -> gr.Blocks:
     """The page, not yet served."""
     temporary_folder()
     gr.set_static_paths(EXAMPLES)  # served from where they are, without a copy
-    with gr.Blocks(title="Where the model looked", delete_cache=(600, 3600), analytics_enabled=False) as app:
+    with gr.Blocks(
+        title="Where the model looked", delete_cache=(600, 3600), analytics_enabled=False, fill_width=True
+    ) as app:
         gr.HTML(HEAD, elem_id="head", apply_default_css=False)
         with gr.Row(elem_id="columns"):
             with gr.Column(elem_id="rail", scale=0, min_width=264):
-                drop = picture_drop()
-                examples = picture_examples()
+                drop = build_drop()
+                examples = build_examples()
                 facts = FACTS.format(name=html.escape(predictor.name))
                 gr.HTML(facts, elem_id="facts", apply_default_css=False)
             with gr.Column(elem_id="result", scale=1):
-                viewer = AttentionViewer(elem_id="viewer")
+                viewer = build_viewer(elem_id="viewer")
 
         def on_drop(source: str | None) -> Iterator[tuple[dict, None]]:
-            for payload in caption(predictor, viewer, source) if source else ():
+            for payload in caption(predictor, source) if source else ():
                 yield payload, None  # None empties the drop area for the next picture
 
         def on_example(index: int) -> Iterator[dict]:
-            yield from caption(predictor, viewer, str(EXAMPLES[index]))
+            yield from caption(predictor, str(EXAMPLES[index]))
 
         options = {
             "api_visibility": "private",
@@ -97,20 +92,22 @@ def build_app(predictor: Captioner) -> gr.Blocks:
     return app
 
 
-def picture_drop() -> PictureDrop:
-    return PictureDrop(
+def build_drop() -> gr.Image:
+    """The upload area. It hands on the path of the file as it came: our own reader decodes it, within its limits."""
+    drop = gr.Image(
         type="filepath",
         sources=["upload", "clipboard"],
-        image_mode=None,
         height=190,
         show_label=False,
         buttons=[],
         placeholder="Drop a photograph\nor click to choose one",
         elem_id="drop",
     )
+    drop.preprocess = lambda payload: payload.path if payload else None  # Gradio's own would decode it first
+    return drop
 
 
-def picture_examples() -> gr.Dataset:
+def build_examples() -> gr.Dataset:
     return gr.Dataset(
         components=[gr.Image(render=False, show_label=False)],
         samples=[[str(path)] for path in EXAMPLES],
@@ -120,7 +117,7 @@ def picture_examples() -> gr.Dataset:
     )
 
 
-def theme() -> gr.themes.Base:
+def build_theme() -> gr.themes.Base:
     plain = {"body_background_fill": "var(--paper)", "body_text_color": "var(--ink)", "block_background_fill": "none"}
     return gr.themes.Base(
         font=[gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "system-ui", "sans-serif"],
@@ -146,16 +143,19 @@ def start(predictor: Captioner, host: str = "127.0.0.1", port: int = 7860) -> gr
             share=False,
             allowed_paths=[],
             app_kwargs={"middleware": [limits]},
-            theme=theme(),
+            theme=build_theme(),
             css=read_static("page.css"),
         )
-    except OSError as error:
+    except (OSError, OverflowError) as error:  # overflow: a port above 65535
         raise UserError(f"cannot listen on {host}:{port}, it may be in use; choose another port with --port") from error
     return app
 
 
 def launch(predictor: Captioner, host: str = "127.0.0.1", port: int = 7860) -> None:
-    """Serves the page until Ctrl-C."""
+    """Serves the page until Ctrl-C, or until the process is told to end."""
+    for name in ("SIGTERM", "SIGHUP"):  # by default they end Python without removing the temporary folder
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda *_: sys.exit(0))
     app = start(predictor, host, port)
     print(f"Open {app.local_url} in a browser; Ctrl-C stops the app.", flush=True)
     app.block_thread()

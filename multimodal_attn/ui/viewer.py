@@ -1,16 +1,18 @@
-"""AttentionViewer: shows a trace over its picture. All pointing, stepping and drawing happens on the page."""
+"""The viewer: shows a trace over its picture. All pointing, stepping and drawing happens on the page."""
 
+import io
 import secrets
 from pathlib import Path
 
 import gradio as gr
-from gradio.processing_utils import save_pil_to_cache
+from gradio.processing_utils import save_bytes_to_cache
 from PIL.Image import Image, Resampling
 
 from multimodal_attn.media import Picture
 from multimodal_attn.trace import AttentionTrace
 
 STATIC = Path(__file__).parent / "static"
+SCRIPTS = ("trace.js", "draw.js", "save.js", "viewer.js")
 PREVIEW_SIDE = 1600  # pixels; sharp on any screen, and about 0.4 MB as JPEG
 
 
@@ -18,42 +20,50 @@ def read_static(*names: str) -> str:
     return "\n".join((STATIC / name).read_text("utf-8") for name in names)
 
 
-class AttentionViewer(gr.HTML):
-    """Takes one payload at a time, made by `waiting`, `complete` or `problem`.
+def build_viewer(**options) -> gr.HTML:
+    """A component that takes one payload at a time, made by `waiting`, `complete` or `problem`.
 
-    A payload is {id, media: {kind, name, width, height, file}, trace}, `file` being Gradio's FileData with the url of a
-    preview that every browser can show, width and height its pixels, and trace the schema of docs/trace-format.md.
-    Each has an id of its own, for the page is told only of values that differ from the one before.
+    Each payload has an id of its own, for the page is told only of values that differ from the one before.
+    Not a subclass: Gradio writes a stub file beside the source of every subclass of its components.
     """
-
-    def __init__(self, **options) -> None:
-        super().__init__(
-            html_template=read_static("viewer.html"),
-            css_template=read_static("viewer.css"),
-            js_on_load=read_static("trace.js", "viewer.js", "save.js"),
-            apply_default_css=False,
-            **options,
-        )
-
-    def picture_media(self, picture: Picture) -> dict:
-        """Media of a picture: an upright JPEG of at most PREVIEW_SIDE pixels a side, in the temporary folder."""
-        image = preview(picture.image)
-        path = save_pil_to_cache(image, self.GRADIO_CACHE, name="picture", format="jpeg")
-        file = gr.FileData(path=path).model_dump()
-        return {
-            "kind": "picture",
-            "name": Path(picture.name).name,
-            "width": image.width,
-            "height": image.height,
-            "file": file,
-        }
+    return gr.HTML(
+        html_template=read_static("viewer.html"),
+        css_template=read_static("viewer.css"),
+        js_on_load=read_static(*SCRIPTS),
+        apply_default_css=False,
+        **options,
+    )
 
 
-def preview(image: Image) -> Image:
-    """A copy no larger than PREVIEW_SIDE pixels a side, with its shape kept."""
+def picture_media(picture: Picture, folder: str) -> dict:
+    """Media of a payload: {kind, name, width, height, file}.
+
+    file is Gradio's FileData with the url of a preview written below `folder`; width and height are its pixels. The
+    trace speaks of the original's pixels, and the page scales.
+    """
+    image = shrink(picture.image, PREVIEW_SIDE)
+    path = save_bytes_to_cache(image_to_jpeg(image), "picture.jpeg", folder)
+    return {
+        "kind": "picture",
+        "name": Path(picture.name).name,
+        "width": image.width,
+        "height": image.height,
+        "file": gr.FileData(path=path).model_dump(),
+    }
+
+
+def shrink(image: Image, side: int) -> Image:
+    """A copy of at most `side` pixels a side, in the same shape."""
     small = image.copy()
-    small.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE), Resampling.LANCZOS)
+    small.thumbnail((side, side), Resampling.LANCZOS)
     return small
+
+
+def image_to_jpeg(image: Image) -> bytes:
+    """What every browser shows as it is: no EXIF, which would turn an upright picture once more or tell its place."""
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=90)
+    return file.getvalue()
 
 
 def new_id() -> str:
@@ -66,7 +76,7 @@ def waiting(media: dict) -> dict:
 
 
 def complete(media: dict, trace: AttentionTrace) -> dict:
-    """Payload of a picture and its trace."""
+    """Payload of a picture and its trace in the schema of docs/trace-format.md."""
     return {"id": new_id(), "media": media, "trace": trace.to_dict()}
 
 

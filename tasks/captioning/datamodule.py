@@ -33,7 +33,12 @@ class CaptionDataset(Dataset):
     """Items are asked for by index (validation: the whole picture) or by (index, epoch) (training: a random view)."""
 
     def __init__(
-        self, examples: list[Example], framing: Framing, augmentation: Augmentation, captions: list[list[list[int]]], seed: int
+        self,
+        examples: list[Example],
+        framing: Framing,
+        augmentation: Augmentation,
+        captions: list[list[list[int]]],
+        seed: int,
     ) -> None:
         self.examples, self.framing, self.augmentation = examples, framing, augmentation
         self.captions, self.seed = captions, seed

@@ -1,7 +1,5 @@
 """Captioning under Lightning: cross-entropy, then self-critical training on CIDEr; validation by free-running search."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -28,6 +26,7 @@ class CaptioningModule(SequenceModule):
         loss: what cross-entropy training minimises.
         schedule: when and how fast what is trained.
         n_samples: sentences drawn per picture in self-critical training.
+        checkpoint: a checkpoint folder to start from; its architecture and vocabulary replace those named here.
     """
 
     def __init__(
@@ -38,11 +37,11 @@ class CaptioningModule(SequenceModule):
         loss: LossConfig = LossConfig(),  # noqa: B008
         schedule: Schedule = Schedule(),  # noqa: B008
         n_samples: int = 5,
+        checkpoint: str | None = None,
     ) -> None:
-        super().__init__(encoder, decoder, search, loss, schedule)
+        super().__init__(encoder, decoder, search, loss, schedule, checkpoint)
         self.n_samples = n_samples
         self.rewards: CIDErRewards | None = None
-        self.results: list[tuple[int, AttentionTrace]] = []
 
     def training_step(self, batch: CaptionBatch, batch_idx: int) -> Tensor:
         memory = self.read_memory(batch.pictures)
@@ -68,42 +67,15 @@ class CaptioningModule(SequenceModule):
         self.log("train/sample_cider", rewards.mean(), prog_bar=True)
         return self_critical(logp, rewards, real)
 
-    # -- free-running validation and test -----------------------------------------------------------------------------
-
-    def caption(self, batch: CaptionBatch) -> list[AttentionTrace]:
+    def caption(self, batch: CaptionBatch) -> dict[int, AttentionTrace]:
+        """Free-running: the best sentence of every picture, by its index among the examples."""
         geometries = [self.model.encoder.geometry(*size) for size in batch.sizes.tolist()]
-        return decode(self.model, batch.pictures, geometries, self.search, Origin())
+        traces = decode(self.model, batch.pictures, geometries, self.search, Origin())
+        return dict(zip(batch.index.tolist(), traces, strict=True))
 
-    def validation_step(self, batch: CaptionBatch, batch_idx: int) -> None:
-        self.results += zip(batch.index.tolist(), self.caption(batch), strict=True)
-
-    def test_step(self, batch: CaptionBatch, batch_idx: int) -> None:
-        self.validation_step(batch, batch_idx)
-
-    def predict_step(self, batch: CaptionBatch, batch_idx: int) -> list[tuple[int, AttentionTrace]]:
-        return list(zip(batch.index.tolist(), self.caption(batch), strict=True))
-
-    def on_validation_epoch_end(self) -> None:
-        self._log_scores("val")
-
-    def on_test_epoch_end(self) -> None:
-        self._log_scores("test")
-
-    def _log_scores(self, stage: str) -> None:
-        examples = self.trainer.datamodule.examples["val" if stage == "val" else self.trainer.datamodule.split]
-        texts = {index: trace.text for index, trace in self._gather(self.results)}
-        self.results = []
-        scores = caption_scores(list(texts.values()), [list(examples[index].captions) for index in texts])
-        for name, value in scores.items():
-            self.log(f"{stage}/{name}", value, prog_bar=name == "cider")
-
-    def _gather(self, results: list[Any]) -> list[Any]:
-        """The results of all ranks, each input once."""
-        if self.trainer.world_size == 1:
-            return results
-        shares: list[Any] = [None] * self.trainer.world_size
-        torch.distributed.all_gather_object(shares, results)
-        return [result for share in shares for result in share]
+    def score(self, results: dict[int, AttentionTrace]) -> dict[str, float]:
+        references = [list(self.examples[index].captions) for index in results]
+        return caption_scores([trace.text for trace in results.values()], references)
 
 
 class CIDErRewards:

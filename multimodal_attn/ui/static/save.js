@@ -35,11 +35,3 @@ function writeSentence(pen, width, y, size) {
     x += pen.measureText(text).width;
   }
 }
-
-part("save-png").addEventListener("click", () => {
-  const word = current() === null ? "" : `-${current() + 1}-${trace().tokens[current()].text}`;
-  figure().toBlob((blob) => save(blob, `${stem()}${word}.png`));
-});
-part("save-json").addEventListener("click", () => {
-  save(new Blob([JSON.stringify(trace(), null, 1)], { type: "application/json" }), `${stem()}.json`);
-});

@@ -29,6 +29,13 @@ function tokenMap({ nHeads, nPlaces, values }, token, head = "mean") {
   return mean;
 }
 
+// The map with each edge cell once more around it: (rows + 2) x (cols + 2), so that smoothing has something to lean on.
+function padMap(map, rows, cols) {
+  const inside = (i, n) => Math.min(Math.max(i - 1, 0), n - 1);
+  const at = (i) => inside(Math.floor(i / (cols + 2)), rows) * cols + inside(i % (cols + 2), cols);
+  return Float32Array.from({ length: (rows + 2) * (cols + 2) }, (_, i) => map[at(i)]);
+}
+
 function indexOfMost(values) {
   return values.reduce((best, value, i) => (value > values[best] ? i : best), 0);
 }
@@ -63,7 +70,7 @@ function rampColour(share, strength) {
   const [low, high] = upper < 1 ? [RAMP[0], RAMP[0]] : [RAMP[upper - 1], RAMP[upper]];
   const part = high === low ? 0 : (share - low.at) / (high.at - low.at);
   const [red, green, blue, alpha] = low.colour.map((value, i) => value + part * (high.colour[i] - value));
-  return [red, green, blue, alpha * strength];
+  return [red, green, blue, Math.round(255 * alpha * strength) / 255]; // as exact as a picture can hold
 }
 
 function rampGradient(strength) {

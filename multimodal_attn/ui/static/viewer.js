@@ -1,4 +1,5 @@
-// The viewer on the page. `element`, `props` and `watch` come from Gradio; the functions above it from trace.js.
+// The viewer on the page: its state, its payloads, and what the person does. `element`, `props` and `watch` come from
+// Gradio; trace.js, draw.js and save.js stand before this file in one function body.
 // A payload is {id, media, trace}; without a trace it is a picture that waits, with `problem` a line to show.
 
 const part = (name) => element.querySelector(`[data-part="${name}"]`);
@@ -90,127 +91,6 @@ function showHeads() {
   part("heads").value = view.head;
 }
 
-// ---- drawing: everything that depends on what is pointed at
-
-function draw() {
-  if (viewer.dataset.state !== "ready") return;
-  drawMap();
-  drawCell();
-  drawWords();
-  drawLegend();
-  part("detail").replaceChildren(...detail());
-}
-
-function drawMap() {
-  const pen = canvas.getContext("2d");
-  pen.clearRect(0, 0, canvas.width, canvas.height);
-  if (current() !== null && hasMaps()) paintMap(pen, mapOf(current()));
-}
-
-function paintMap(pen, map) {
-  const { box, rows, cols, width, height } = trace().geometry;
-  const cells = Object.assign(document.createElement("canvas"), { width: cols, height: rows });
-  cells.getContext("2d").putImageData(new ImageData(mapPixels(map, view.strength), cols, rows), 0, 0);
-  pen.save();
-  pen.scale(canvas.width / width, canvas.height / height); // from here on in pixels of the original picture
-  const [left, top, right, bottom] = box;
-  const frame = [left, top, right - left, bottom - top];
-  const [red, green, blue, alpha] = rampColour(0, view.strength);
-  pen.fillStyle = `rgb(${red} ${green} ${blue} / ${alpha})`;
-  pen.beginPath();
-  pen.rect(0, 0, width, height);
-  pen.rect(...frame);
-  pen.fill("evenodd"); // what lies outside the box got no attention
-  pen.imageSmoothingEnabled = view.smooth;
-  pen.imageSmoothingQuality = "high";
-  pen.drawImage(cells, ...frame);
-  pen.restore();
-}
-
-function drawCell() {
-  const cell = part("cell");
-  cell.hidden = view.place === null || !hasMaps();
-  if (cell.hidden) return;
-  const { width, height } = trace().geometry;
-  const [left, top, right, bottom] = cellBox(trace().geometry, view.place);
-  const edges = { left: left / width, top: top / height, width: (right - left) / width, height: (bottom - top) / height };
-  for (const [edge, share] of Object.entries(edges)) cell.style[edge] = `${100 * share}%`;
-}
-
-function drawWords() {
-  sentence.querySelectorAll("[role=option]").forEach((option, i) => {
-    option.setAttribute("aria-selected", i === current());
-    option.classList.toggle("pinned", i === view.pinned);
-    option.style.setProperty("--share", view.place === null ? 0 : shareAt(i, view.place));
-  });
-  if (view.pinned === null) sentence.removeAttribute("aria-activedescendant");
-  else sentence.setAttribute("aria-activedescendant", `${element.id}-${view.pinned}`);
-}
-
-// How bright a place is on a token's map, 0..1: the word is shaded as its map would be.
-function shareAt(token, place) {
-  const map = mapOf(token);
-  return map[place] / (Math.max(...map) || 1);
-}
-
-function drawLegend() {
-  part("legend").classList.toggle("idle", current() === null);
-  part("ramp").style.backgroundImage = rampGradient(view.strength);
-  part("most").textContent = current() === null ? "most" : percent(Math.max(...mapOf(current())));
-}
-
-// ---- words about what is pointed at
-
-const NO_WORDS = "The model found no words for this picture.";
-const NO_MAPS = "This model has no attention: it takes the picture in as a whole, so there is no map to show.";
-const HINT = "Point at a word to see where the model looked, or at the picture to see which words looked there.";
-
-function detail() {
-  const { tokens } = trace();
-  if (!tokens.length) return [node("p", NO_WORDS)];
-  if (view.place !== null && view.hovered === null) return placeDetail(tokens, view.place);
-  if (current() !== null) return tokenDetail(tokens[current()]);
-  return [node("p", hasMaps() ? HINT : NO_MAPS)];
-}
-
-function tokenDetail({ text, probability, alternatives }) {
-  const others = alternatives.filter(([other]) => other !== text).slice(0, 4);
-  const heading = [node("h3", text), node("p", `${percent(probability)} sure`)];
-  return others.length ? [...heading, node("h4", "Rather than"), bars(others)] : heading;
-}
-
-function placeDetail(tokens, place) {
-  const shares = tokens.map(({ text }, token) => [text, mapOf(token)[place]]);
-  return [node("h4", "Looked here most"), bars(shares.sort((a, b) => b[1] - a[1]).slice(0, 6), shares[0][1])];
-}
-
-// A list of [word, share] with a bar each; the longest bar is `most`.
-function bars(pairs, most = 1) {
-  const list = node("ul", "");
-  for (const [text, share] of pairs) {
-    const row = node("li", "");
-    row.append(node("span", text), node("span", percent(share)));
-    row.style.setProperty("--length", share / (most || 1));
-    list.append(row);
-  }
-  return list;
-}
-
-function say(text) {
-  part("spoken").textContent = text;
-}
-
-function sayToken(token) {
-  const { text, probability } = trace().tokens[token];
-  const { cols } = trace().geometry;
-  const words = [`${text}, ${percent(probability)} sure`];
-  if (hasMaps()) {
-    const place = indexOfMost(mapOf(token));
-    words.push(`looks most at row ${Math.floor(place / cols) + 1}, column ${(place % cols) + 1}`);
-  }
-  say(words.join("; "));
-}
-
 // ---- what the person does
 
 function change(values) {
@@ -264,6 +144,8 @@ viewer.addEventListener("keydown", (event) => {
   pin(target);
 });
 
+viewer.addEventListener("problem", ({ detail: line }) => showProblem(line)); // found by the page, before any request
+
 stage.addEventListener("pointermove", (event) => {
   if (viewer.dataset.state !== "ready" || !hasMaps()) return;
   const place = placeOf(event);
@@ -281,6 +163,14 @@ part("heads").addEventListener("change", ({ target }) => {
   change({ head: target.value === "mean" ? "mean" : Number(target.value) });
 });
 part("strength").addEventListener("input", ({ target }) => change({ strength: Number(target.value) }));
+
+part("save-png").addEventListener("click", () => {
+  const word = current() === null ? "" : `-${current() + 1}-${trace().tokens[current()].text}`;
+  figure().toBlob((blob) => save(blob, `${stem()}${word}.png`));
+});
+part("save-json").addEventListener("click", () => {
+  save(new Blob([JSON.stringify(trace(), null, 1)], { type: "application/json" }), `${stem()}.json`);
+});
 
 load();
 watch("value", load);

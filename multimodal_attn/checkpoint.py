@@ -1,0 +1,125 @@
+"""The checkpoint folder: config.json, model.safetensors, tokenizer.json, README.md. Opened without pickle, hashes checked."""
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+
+from multimodal_attn.decoders import DecoderConfig
+from multimodal_attn.encoders import ImageEncoderConfig
+from multimodal_attn.errors import CheckpointError, ConfigError
+from multimodal_attn.model import Model, build_model
+from multimodal_attn.search import SearchConfig
+
+FORMAT = "multimodal-attn/checkpoint/1"
+PARAMETERS, TOKENIZER, CONFIG, CARD = "model.safetensors", "tokenizer.json", "config.json", "README.md"
+
+
+def save_checkpoint(
+    folder: Path, model: Model, search: SearchConfig, task: str, about: dict[str, Any], card: str
+) -> None:
+    """Write a released model. Parameters are stored as half floats, which halves the folder and moves no caption score.
+
+    about: what else config.json should say, such as metrics and provenance. card: the model card, in Markdown.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}
+    save_file(state, folder / PARAMETERS)
+    (folder / TOKENIZER).write_text(model.tokenizer.to_str(pretty=True), encoding="utf-8")
+    config = {
+        "format": FORMAT,
+        "task": task,
+        "encoder": {**asdict(model.encoder.config), "weights": None},
+        "decoder": asdict(model.decoder.config),
+        "search": asdict(search),
+        "sha256": {name: sha256(folder / name) for name in (PARAMETERS, TOKENIZER)},
+        **about,
+    }
+    (folder / CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / CARD).write_text(card, encoding="utf-8")
+
+
+def load_checkpoint(folder: Path) -> tuple[Model, SearchConfig, dict[str, Any]]:
+    """The model in evaluation mode, its search defaults, and the whole of config.json.
+
+    Raises CheckpointError, in one line, for a folder that is missing, of another format, damaged, or does not fit itself.
+    """
+    config = read_config(folder)
+    for name, expected in config["sha256"].items():
+        if sha256(folder / name) != expected:
+            raise CheckpointError(
+                f"{folder / name} is not the file that was released (its sha256 differs); get it again"
+            )
+    tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+    model = build_model(
+        _from_dict(ImageEncoderConfig, config["encoder"], folder),
+        _from_dict(DecoderConfig, config["decoder"], folder),
+        tokenizer,
+    )
+    _fill(model, folder / PARAMETERS)
+    return model.eval(), _from_dict(SearchConfig, config["search"], folder), config
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file. Raises CheckpointError when it is missing."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} is missing; a checkpoint needs {CONFIG}, {PARAMETERS} and {TOKENIZER}"
+        ) from error
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of a checkpoint folder. Raises CheckpointError for anything else."""
+    if not folder.is_dir():
+        raise CheckpointError(f"no checkpoint folder {folder}; give one such as checkpoints/captioning-flickr8k")
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"{folder} holds no {CONFIG}, so it is no checkpoint folder") from error
+    except ValueError as error:
+        raise CheckpointError(f"{folder / CONFIG} is not JSON: {error}") from error
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        raise CheckpointError(f"{folder / CONFIG} is not of format {FORMAT}; update multimodal-attn or the checkpoint")
+    missing = {"encoder", "decoder", "search", "sha256"} - set(config)
+    if missing or set(config["sha256"]) != {PARAMETERS, TOKENIZER}:
+        raise CheckpointError(f"{folder / CONFIG} is incomplete; get the checkpoint again")
+    return config
+
+
+def _from_dict(kind: type, data: dict[str, Any], folder: Path) -> Any:
+    known = {field.name for field in fields(kind)}
+    if unknown := sorted(set(data) - known):
+        raise CheckpointError(f"{folder / CONFIG}: {kind.__name__} knows no {unknown[0]!r}; update multimodal-attn")
+    try:
+        return kind(**data)
+    except (TypeError, ConfigError) as error:
+        raise CheckpointError(f"{folder / CONFIG}: {error}") from error
+
+
+def _fill(model: Model, path: Path) -> None:
+    """Copy the parameters in, after comparing every name and shape with the model's own, before any tensor is read."""
+    state = model.state_dict()
+    try:
+        with safe_open(path, "pt") as file:
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            if shapes != {name: tuple(tensor.shape) for name, tensor in state.items()}:
+                raise CheckpointError(f"{path} does not fit the architecture in {CONFIG}; get the checkpoint again")
+            with torch.no_grad():
+                for name, tensor in state.items():
+                    tensor.copy_(file.get_tensor(name))
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def count_parameters(module: torch.nn.Module) -> int:
+    return sum(math.prod(parameter.shape) for parameter in module.parameters())

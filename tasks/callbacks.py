@@ -1,0 +1,64 @@
+"""What a run shows while it goes on, and what it leaves behind: captions, attention pictures, scores."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities import rank_zero_only
+
+from multimodal_attn.media import read_picture
+from multimodal_attn.render import render_figure
+from multimodal_attn.trace import AttentionTrace
+
+
+class ShowResults(Callback):
+    """After every validation: a few fixed sentences on the screen, and their attention pictures in TensorBoard."""
+
+    def __init__(self, n_shown: int = 4) -> None:
+        self.n_shown = n_shown
+
+    @rank_zero_only
+    def on_validation_end(self, trainer: Trainer, module: Any) -> None:
+        if trainer.sanity_checking:
+            return
+        for index in sorted(module.results)[: self.n_shown]:
+            trace, example = module.results[index], module.examples[index]
+            print(f"  {example.path.name}: {trace.text}")
+            self._draw(trainer, trace, example.path)
+
+    def _draw(self, trainer: Trainer, trace: AttentionTrace, path: Path) -> None:
+        figure = np.asarray(render_figure(trace, read_picture(path, min_side_hint=256).image))
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_image(f"attention/{path.name}", figure, trainer.global_step, dataformats="HWC")
+
+
+class WriteResults(Callback):
+    """`test` and `predict` leave captions-*.jsonl in the run's folder, `test` also scores-test.json."""
+
+    @rank_zero_only
+    def on_test_end(self, trainer: Trainer, module: Any) -> None:
+        folder = self._write(trainer, module, "test")
+        scores = {
+            name.removeprefix("test/"): round(float(value), 4) for name, value in trainer.callback_metrics.items()
+        }
+        scores = {"split": trainer.datamodule.split, "n": len(module.results), "beam": module.search.beam, **scores}
+        (folder / "scores-test.json").write_text(json.dumps(scores, indent=2) + "\n")
+
+    @rank_zero_only
+    def on_predict_end(self, trainer: Trainer, module: Any) -> None:
+        self._write(trainer, module, "predict")
+
+    def _write(self, trainer: Trainer, module: Any, stage: str) -> Path:
+        folder = Path(trainer.default_root_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"captions-{stage}.jsonl"
+        with path.open("w", encoding="utf-8") as file:
+            for index, trace in sorted(module.results.items()):
+                row = {"path": str(module.examples[index].path), "text": trace.text, "score": trace.score}
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        print(f"{len(module.results)} sentences in {path}")
+        return folder
