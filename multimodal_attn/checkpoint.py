@@ -32,6 +32,7 @@ def save_checkpoint(
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}
     save_file(state, folder / PARAMETERS)
+    (folder / PARAMETERS).chmod(0o644)  # safetensors writes files that only their owner can read
     (folder / TOKENIZER).write_text(model.tokenizer.to_str(pretty=True), encoding="utf-8")
     config = {
         "format": FORMAT,

@@ -6,6 +6,7 @@ import warnings
 
 from multimodal_attn.errors import UserError
 
+SUBCOMMANDS = ("fit", "validate", "test", "predict", "export")
 USAGE = """usage: multimodal-attn COMMAND ...
 
   caption PATH...            captions for picture files and folders, as JSON Lines
@@ -50,6 +51,8 @@ def run(argv: list[str]) -> int:
 
 
 def run_captioning(argv: list[str]) -> int:
+    if not argv or argv[0] not in (*SUBCOMMANDS, "-h", "--help"):
+        raise UserError(f"captioning: say what to do: {', '.join(SUBCOMMANDS)}")
     from tasks.captioning.datamodule import CaptioningData
     from tasks.captioning.module import CaptioningModule
 

@@ -1,7 +1,9 @@
 """LightningCLI for a task: its own loggers, checkpoints and resuming around Lightning's options."""
 
 import csv
+import logging
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -73,9 +75,14 @@ class TaskCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
+        root = Path(config["trainer"]["default_root_dir"])
+        if self.subcommand == "fit" and not config["ckpt_path"] and any(root.rglob("*.ckpt")):
+            raise ConfigError(
+                f"{root} holds a run already; go on with --ckpt_path last, or name another folder with "
+                "--trainer.default_root_dir"
+            )
         for name in ("best", "last"):
-            folder = Path(config["trainer"]["default_root_dir"]) / "checkpoints"
-            config[name]["dirpath"] = config[name]["dirpath"] or str(folder)
+            config[name]["dirpath"] = config[name]["dirpath"] or str(root / "checkpoints")
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         config = self.config[self.subcommand]
@@ -90,8 +97,18 @@ class TaskCLI(LightningCLI):
         return super().instantiate_trainer(plugins=[AtomicCheckpointIO()], **kwargs)
 
 
+def quieten() -> None:
+    """Leave out what Lightning says of things that are meant to be so, and its advertisement."""
+    for text in ("LightningCLI's args", ".*in eval mode at the start", ".*exists and is not empty", ".*LeafSpec"):
+        warnings.filterwarnings("ignore", text)
+    for text in (".*not supported by the model summary", ".*smaller than the logging interval", ".*many workers which"):
+        warnings.filterwarnings("ignore", text)
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(lambda record: "Tip:" not in record.msg)
+
+
 def run_task(task: str, module: type[LightningModule], data: type[LightningDataModule], argv: list[str]) -> int:
     """Train, validate, test or predict; `argv` is what stands behind the task's name on the command line."""
+    quieten()
     with tempfile.TemporaryDirectory() as folder:
         TaskCLI(
             module,

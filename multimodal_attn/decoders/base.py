@@ -32,7 +32,7 @@ class DecoderConfig:
     """
 
     form: Literal["between", "before"] = "between"
-    attention: dict[str, Any] = field(default_factory=lambda: {"score": "dot", "align": "softmax"})
+    attention: dict[str, Any] = field(default_factory=lambda: {"score": "scaled_dot", "align": "softmax"})
     dim: int = 512
     gate: bool = True
     dropout: float = 0.3
@@ -74,7 +74,8 @@ class Decoder(nn.Module):
         super().__init__()
         dim = config.dim
         self.config = config
-        self.bridge = nn.Sequential(nn.Linear(memory_dim, dim), nn.ReLU(), nn.Dropout(config.dropout))
+        # normalised, since a dot score with the small outputs of a fresh projection is too flat to learn from
+        self.bridge = nn.Sequential(nn.Linear(memory_dim, dim), nn.LayerNorm(dim), nn.Dropout(config.dropout))
         self.embedding = nn.Embedding(n_tokens, dim)
         nn.init.normal_(self.embedding.weight, std=dim**-0.5)  # tied: rows serve as output vectors too
         self.dropout = SequenceDropout(config.dropout)

@@ -1,0 +1,106 @@
+"""Losses from their equations, in plain loops, and what padding must not do to them."""
+
+from itertools import product
+from math import exp, log
+
+import pytest
+import torch
+from torch import Tensor
+
+from multimodal_attn.losses import cross_entropy, doubly_stochastic, mean_entropy, self_critical
+
+B, M, T, N, S, V = 2, 3, 5, 3, 7, 11
+LENGTHS = ((5, 2, 0), (1, 4, 3))  # tokens of each sentence; one is empty
+
+
+def sentences() -> tuple[Tensor, Tensor]:
+    """Weights (B, M, T, N, S) and real (B, M, T)."""
+    torch.manual_seed(1)
+    real = torch.arange(T) < torch.tensor(LENGTHS).unsqueeze(-1)
+    return torch.randn(B, M, T, N, S, dtype=torch.float64).softmax(-1), real
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_cross_entropy_is_the_mean_over_tokens_with_smoothed_targets(smoothing: float) -> None:
+    torch.manual_seed(2)
+    logits, targets, expected = torch.randn(T, V), torch.randint(V, (T,)), 0.0
+    for row, target in zip(logits.tolist(), targets.tolist(), strict=True):
+        logp = [x - log(sum(map(exp, row))) for x in row]
+        expected -= ((1 - smoothing) * logp[target] + smoothing * sum(logp) / V) / T
+    assert float(cross_entropy(logits, targets, smoothing)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_cross_entropy_of_half_precision_is_computed_in_single() -> None:
+    torch.manual_seed(3)
+    logits, targets = torch.randn(T, V).bfloat16(), torch.randint(V, (T,))
+    assert torch.equal(cross_entropy(logits, targets), cross_entropy(logits.float(), targets))
+
+
+def test_doubly_stochastic_compares_each_place_with_its_fair_share() -> None:
+    weights, real = sentences()
+    expected, n = 0.0, 0
+    for b, m in product(range(B), range(M)):
+        length = LENGTHS[b][m]
+        for head, place in product(range(N), range(S)) if length else ():
+            attended = sum(float(weights[b, m, t, head, place]) for t in range(length))
+            expected, n = expected + (1 - attended * S / length) ** 2, n + 1
+    assert float(doubly_stochastic(weights, real)) == pytest.approx(expected / n)
+
+
+def test_doubly_stochastic_is_zero_for_even_attention_and_large_for_a_stare() -> None:
+    _, real = sentences()
+    even = torch.full((B, M, T, N, S), 1 / S)
+    stare = torch.zeros(B, M, T, N, S)
+    stare[..., 3] = 1
+    assert float(doubly_stochastic(even, real)) == pytest.approx(0, abs=1e-12)
+    assert float(doubly_stochastic(stare, real)) == pytest.approx(((S - 1) ** 2 + S - 1) / S)
+
+
+def test_padded_tokens_and_empty_sentences_leave_no_trace_in_the_regularisers() -> None:
+    weights, real = sentences()
+    other = torch.where(real[..., None, None], weights, 9.0).requires_grad_()
+    for loss in (doubly_stochastic, mean_entropy):
+        assert loss(other, real).item() == pytest.approx(loss(weights, real).item())
+        (gradient,) = torch.autograd.grad(loss(other, real), other)
+        assert gradient.isfinite().all()
+        assert torch.equal(gradient.abs().sum((-1, -2)) > 0, real)
+
+
+def test_entropy_counts_the_nats_of_choosing() -> None:
+    weights, real = sentences()
+    entropies = [-sum(w * log(w) for w in row) for row in weights[real].flatten(0, 1).tolist()]
+    assert float(mean_entropy(weights, real)) == pytest.approx(sum(entropies) / len(entropies))
+    one_place = torch.nn.functional.one_hot(torch.zeros(B, M, T, N, dtype=torch.long), S).float()
+    assert float(mean_entropy(one_place, real)) == 0
+    assert float(mean_entropy(torch.full_like(one_place, 1 / S), real)) == pytest.approx(log(S))
+
+
+# Self-critical
+
+
+def test_self_critical_is_reward_above_the_other_samples_times_log_probability() -> None:
+    torch.manual_seed(4)
+    _, real = sentences()
+    logp, rewards, expected = -torch.rand(B, M, T), torch.rand(B, M), 0.0
+    for b, m in product(range(B), range(M)):
+        others = [float(rewards[b, k]) for k in range(M) if k != m]
+        advantage = float(rewards[b, m]) - sum(others) / (M - 1)
+        expected -= advantage * sum(float(logp[b, m, t]) for t in range(LENGTHS[b][m]))
+    assert float(self_critical(logp, rewards, real)) == pytest.approx(expected / sum(map(sum, LENGTHS)), rel=1e-5)
+
+
+def test_better_samples_become_more_probable_and_worse_ones_less() -> None:
+    real = torch.ones(1, M, T, dtype=torch.bool)
+    real[0, :, 3:] = False
+    logp = torch.full((1, M, T), -1.0, requires_grad=True)
+    self_critical(logp, torch.tensor([[0.2, 1.5, 0.85]]), real).backward()
+    worse, better, average = logp.grad[0, :, :3]
+    assert torch.all(better < 0) and torch.all(worse > 0)  # descent goes against the gradient
+    torch.testing.assert_close(average, torch.zeros(3), atol=1e-7, rtol=0)
+    assert torch.all(logp.grad[0, :, 3:] == 0)
+
+
+def test_equal_rewards_teach_nothing() -> None:
+    logp = torch.full((B, M, T), -1.0, requires_grad=True)
+    self_critical(logp, torch.full((B, M), 0.5), torch.ones(B, M, T, dtype=torch.bool)).backward()
+    assert torch.all(logp.grad == 0)

@@ -1,0 +1,113 @@
+"""Imports point only to the left, so that the core can be used, and understood, without what is built on it."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import resolve_name
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = [*ROOT.glob("multimodal_attn/**/*.py"), *ROOT.glob("tasks/**/*.py"), ROOT / "app.py"]
+
+# file -> media -> encoder -> memory -> decoder x attention -> search -> trace -> { ui, batch, render, metrics }:
+# each part knows only parts of the lines above it
+LAYERS = (
+    {"errors"},
+    {"geometry", "media", "memory", "tokens"},
+    {"attention", "encoders", "losses"},
+    {"decoders"},
+    {"search"},
+    {"trace"},
+    {"model"},
+    {"checkpoint"},
+    {"predictor"},
+    {"render", "ui"},
+)
+LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
+
+
+def module_of(path: Path) -> tuple[str, ...]:
+    """("multimodal_attn", "attention", "scores")"""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return parts[:-1] if parts[-1] == "__init__" else parts
+
+
+def imports_of(source: str, package: str) -> Iterator[str]:
+    """Full names of everything that a module imports, inside functions too: "multimodal_attn.search.beam_search"."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            home = resolve_name("." * node.level + (node.module or ""), package)
+            yield from (f"{home}.{alias.name}" for alias in node.names)
+
+
+def all_imports() -> Iterator[tuple[tuple[str, ...], list[str]]]:
+    """(module, imported name), each as its parts."""
+    for path in SOURCES:
+        package = ".".join(path.relative_to(ROOT).parent.parts)
+        for name in imports_of(path.read_text(encoding="utf-8"), package):
+            yield module_of(path), name.split(".")
+
+
+def violations(forbidden) -> list[str]:
+    return [f"{'.'.join(module)} imports {'.'.join(name)}" for module, name in all_imports() if forbidden(module, name)]
+
+
+def test_imports_are_seen_wherever_they_hide() -> None:
+    source = "import a.b\nfrom c import d\ndef f():\n    from . import e\n    from ..g import h as i"
+    assert sorted(imports_of(source, "p.q")) == ["a.b", "c.d", "p.g.h", "p.q.e"]
+    assert len(SOURCES) > 20
+
+
+def test_every_part_of_the_package_has_its_place_in_the_order() -> None:
+    parts = {module_of(path)[1] for path in SOURCES if module_of(path)[0] == "multimodal_attn" and module_of(path)[1:]}
+    assert parts == set(LEVEL)
+
+
+def test_imports_within_the_package_point_left() -> None:
+    def points_right(module: tuple[str, ...], name: list[str]) -> bool:
+        inside = module[0] == name[0] == "multimodal_attn" and len(module) > 1 and module[1] != name[1]
+        return inside and LEVEL.get(name[1], len(LAYERS)) >= LEVEL[module[1]]
+
+    assert violations(points_right) == []
+
+
+def test_the_package_knows_nothing_of_training() -> None:
+    training = {"lightning", "pytorch_lightning", "jsonargparse", "torchmetrics", "tasks", "tests", "benchmarks"}
+    assert violations(lambda module, name: module[0] == "multimodal_attn" and name[0] in training) == []
+
+
+def test_only_the_window_knows_gradio() -> None:
+    def knows(module: tuple[str, ...], name: list[str]) -> bool:
+        window = module[:2] == ("multimodal_attn", "ui") or module == ("app",)
+        return not window and (name[0] in {"gradio", "gradio_client"} or name[:2] == ["multimodal_attn", "ui"])
+
+    assert violations(knows) == []
+
+
+def test_tasks_do_not_know_each_other() -> None:
+    tasks = {path.parent.name for path in ROOT.glob("tasks/*/__init__.py")}
+    assert "captioning" in tasks
+
+    def knows_another(module: tuple[str, ...], name: list[str]) -> bool:
+        return module[0] == name[0] == "tasks" and module[1] in tasks and name[1] in tasks - {module[1]}
+
+    assert violations(knows_another) == []
+
+
+@pytest.mark.parametrize(
+    "module, unneeded",
+    [
+        ("multimodal_attn.attention", {"torchvision", "tokenizers", "PIL", "gradio", "pytorch_lightning"}),
+        ("multimodal_attn.predictor", {"gradio", "pytorch_lightning", "torchmetrics", "jsonargparse", "tasks"}),
+    ],
+)
+def test_module_is_imported_without_what_it_does_not_need(module: str, unneeded: set[str]) -> None:
+    code = f"import sys, {module}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert module in loaded.split()
+    assert unneeded & set(loaded.split()) == set()
