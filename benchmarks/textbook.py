@@ -7,8 +7,9 @@ own decoders, with its own parameters, in the same manner: the same function, so
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
-from multimodal_attn.attention import Additive, Dot, Softmax
+from multimodal_attn.attention import Additive, Attention, Dot, Softmax
 from multimodal_attn.decoders import BetweenLSTMDecoder, Decoder
 from multimodal_attn.errors import ConfigError
 
@@ -45,7 +46,7 @@ class TextbookTrainer(nn.Module):
     def attend(self, query: Tensor, features: Tensor) -> Tensor:
         """The context (B, D) for queries (B, Q): e = v . tanh(W_q q + W_k k), softmax, weighted sum."""
         keys = self.key_map(features)  # (B, S, A), the same at every step
-        energies = self.v(torch.tanh(keys + self.query_map(query).unsqueeze(1))).squeeze(2)
+        energies = self.v(torch.tanh(keys + self.query_map(query).unsqueeze(1))).squeeze(2)  # (B, S)
         weights = energies.softmax(1)
         return (features * weights.unsqueeze(2)).sum(1)
 
@@ -58,14 +59,15 @@ class TextbookDecoder:
 
     def __init__(self, decoder: Decoder) -> None:
         attention = decoder.attention
-        known = isinstance(attention.align, Softmax) and isinstance(attention.score, Additive | Dot)
-        if not known or attention.heads > 1:
-            raise ConfigError(f"the textbook knows softmax of additive or dot scores, one head: {decoder.config.attention}")
+        known = isinstance(attention, Attention) and isinstance(attention.align, Softmax) and attention.heads == 1
+        if not known or not isinstance(attention.score, Additive | Dot):
+            raise ConfigError(f"the textbook knows softmax of additive or dot, one head, not {decoder.config.attention}")
         self.decoder, self.score, self.temperature = decoder, attention.score, attention.align.temperature
         self.between = isinstance(decoder, BetweenLSTMDecoder)
-        self.cells = [tuple(decoder.words.parameters()), tuple(decoder.sentence.parameters())] if self.between else [
-            _joined_cell(decoder.from_word, decoder.from_state)
-        ]
+        if self.between:
+            self.cells = [_parameters(decoder.words), _parameters(decoder.sentence)]
+        else:
+            self.cells = [_joined(decoder.from_word, decoder.from_state)]
 
     def start(self, features: Tensor, k: int) -> tuple[Tensor, State]:
         """The memory (k, S, D) and the first states (k, H) for the features (S, D) of one picture."""
@@ -75,7 +77,8 @@ class TextbookDecoder:
 
     def step(self, tokens: Tensor, memory: Tensor, state: State) -> tuple[Tensor, State]:
         """Log-probabilities (k, V) after the tokens (k,), and the next state."""
-        word = self.decoder.embed(tokens)
+        vectors = self.decoder.embedding.weight
+        word = vectors[tokens] * self.decoder.config.dim**0.5
         if self.between:
             words = torch.lstm_cell(word, state[:2], *self.cells[0])
             context = self.attend(words[0], memory)
@@ -83,23 +86,35 @@ class TextbookDecoder:
         else:
             context = self.attend(state[0], memory)
             state = torch.lstm_cell(torch.cat([word, context], 1), state, *self.cells[0])
-        logits = self.decoder.logits(self.decoder.features(state[-2], context))
-        return logits.log_softmax(1), state
+        features = _apply(self.decoder.head, torch.cat([state[-2], context], 1))
+        return linear(features, vectors, self.decoder.bias).log_softmax(1), state
 
     def attend(self, query: Tensor, memory: Tensor) -> Tensor:
         """The gated context (k, D) for queries (k, Q) over memories (k, S, D)."""
-        keys, queries = self.score.key_map(memory), self.score.query_map(query).unsqueeze(1)
+        keys = _apply(self.score.key_map, memory)  # (k, S, A), the same at every step
+        queries = _apply(self.score.query_map, query).unsqueeze(1)
         if isinstance(self.score, Additive):
             energies = torch.tanh(keys + queries) @ self.score.v[0]
         else:
             energies = (keys * queries).sum(2) * self.score.scale
         weights = (energies / self.temperature).softmax(1)
-        return self.decoder.gated((memory * weights.unsqueeze(2)).sum(1), query)
+        context = (memory * weights.unsqueeze(2)).sum(1)
+        gate = self.decoder.gate
+        return context if gate is None else torch.sigmoid(_apply(gate, query)) * context
 
 
-def _joined_cell(from_word: nn.Linear, from_state: nn.Linear) -> tuple[Tensor, ...]:
-    """The parameters of a cell that reads [word; context]: our decoder keeps the state's and the context's in one matrix."""
+def _apply(layer: nn.Module, x: Tensor) -> Tensor:
+    """A linear layer by torch's plain function, so that no speed of ours gets into the textbook."""
+    return x if isinstance(layer, nn.Identity) else linear(x, layer.weight, layer.bias)
+
+
+def _parameters(lstm: nn.LSTM) -> tuple[Tensor, ...]:
+    return lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_ih_l0, lstm.bias_hh_l0
+
+
+def _joined(from_word: nn.Linear, from_state: nn.Linear) -> tuple[Tensor, ...]:
+    """The parameters of a cell that reads [word; context]; our decoder keeps the state and the context in one matrix."""
     dim = from_word.in_features
     from_hidden, from_context = from_state.weight.split([dim, from_state.in_features - dim], 1)
-    bias = from_word.bias
-    return torch.cat([from_word.weight, from_context], 1), from_hidden.contiguous(), bias, torch.zeros_like(bias)
+    weight = torch.cat([from_word.weight, from_context], 1)
+    return weight, from_hidden.contiguous(), from_word.bias, torch.zeros_like(from_word.bias)

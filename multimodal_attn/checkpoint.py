@@ -1,4 +1,4 @@
-"""The checkpoint folder: config.json, model.safetensors, tokenizer.json, README.md. Opened without pickle, hashes checked."""
+"""The checkpoint folder: config.json, model.safetensors, tokenizer.json and README.md, without pickle, with hashes."""
 
 import hashlib
 import json
@@ -50,7 +50,7 @@ def save_checkpoint(
 def load_checkpoint(folder: Path) -> tuple[Model, SearchConfig, dict[str, Any]]:
     """The model in evaluation mode, its search defaults, and the whole of config.json.
 
-    Raises CheckpointError, in one line, for a folder that is missing, of another format, damaged, or does not fit itself.
+    Raises CheckpointError, in one line, for a folder that is missing, damaged, or of another format.
     """
     config = read_config(folder)
     for name, expected in config["sha256"].items():
@@ -99,9 +99,9 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def _from_dict(kind: type, data: dict[str, Any], folder: Path) -> Any:
     known = {field.name for field in fields(kind)}
-    if unknown := sorted(set(data) - known):
-        raise CheckpointError(f"{folder / CONFIG}: {kind.__name__} knows no {unknown[0]!r}; update multimodal-attn")
     try:
+        if unknown := sorted(set(data) - known):
+            raise CheckpointError(f"{folder / CONFIG}: {kind.__name__} knows no {unknown[0]!r}; update multimodal-attn")
         return kind(**data)
     except (TypeError, ConfigError) as error:
         raise CheckpointError(f"{folder / CONFIG}: {error}") from error

@@ -13,8 +13,8 @@ def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Te
 def doubly_stochastic(weights: Tensor, real: Tensor) -> Tensor:
     """Every place should be looked at about equally often over a sentence (Xu et al. 2015, eq. 14).
 
-    weights (B, M, T, N, S); real (B, M, T), True for real tokens. The attention that a place gets over the sentence is
-    compared with the sentence's fair share T / S, relative to that share: squared, mean over places, heads and sentences.
+    weights (B, M, T, N, S); real (B, M, T), True for real tokens. What a place gets over the sentence is compared with
+    its fair share T / S, relative to that share: squared, mean over places, heads and sentences.
     """
     total = (weights * real[..., None, None]).sum(2)  # (B, M, N, S)
     n_tokens = real.sum(2)  # (B, M)

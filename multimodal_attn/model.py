@@ -57,19 +57,22 @@ def trace_sentences(
     chances = model.decoder.logits(features).float().softmax(-1)  # (B, 1, T, V)
     top, index = chances.topk(min(N_ALTERNATIVES, chances.shape[-1]))
     chosen = chances.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+    rows = zip(tokens[:, 0].tolist(), chosen[:, 0].tolist(), top[:, 0].tolist(), index[:, 0].tolist(), strict=True)
+    maps, scores = weights[:, 0].float().cpu().numpy(), sentences.scores[:, 0].tolist()
     traces = []
-    for row, geometry in enumerate(geometries):
-        ids = tokens[row, 0].tolist()
-        length = ids.index(END)
-        words = [model.tokenizer.id_to_token(i) for i in ids[:length]]
-        others = [
-            tuple(
-                (model.tokenizer.id_to_token(i), p) for i, p in zip(index[row, 0, t].tolist(), top[row, 0, t].tolist())
-            )
-            for t in range(length)
-        ]
-        parts = zip(words, chosen[row, 0, :length].tolist(), others, strict=True)
-        text, score = ids_to_text(model.tokenizer, ids), float(sentences.scores[row, 0])
-        maps = weights[row, 0, :length].float().cpu().numpy()
-        traces.append(AttentionTrace(text, score, tuple(Token(*part) for part in parts), maps, geometry, origin))
+    for row, score, places, geometry in zip(rows, scores, maps, geometries, strict=True):
+        words = _tokens(model.tokenizer, *row)
+        text = ids_to_text(model.tokenizer, row[0])
+        traces.append(AttentionTrace(text, score, words, places[: len(words)], geometry, origin))
     return traces
+
+
+def _tokens(
+    tokenizer: Tokenizer, ids: list[int], chosen: list[float], top: list[list[float]], index: list[list[int]]
+) -> tuple[Token, ...]:
+    """The tokens of one sentence up to its end, each with the most probable tokens of its step."""
+    name = tokenizer.id_to_token
+    return tuple(
+        Token(name(ids[t]), chosen[t], tuple((name(i), p) for i, p in zip(index[t], top[t], strict=True)))
+        for t in range(ids.index(END))
+    )

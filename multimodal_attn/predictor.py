@@ -21,7 +21,7 @@ class Predictor:
     def __init__(
         self, model: Model, search: SearchConfig, config: dict[str, Any], name: str, device: str = "cpu"
     ) -> None:
-        self.model = model.to(device)
+        self.model = model
         self.search, self.config, self.name, self.device = search, config, name, device
 
     def __call__(self, source: Source | Picture, **options: Any) -> AttentionTrace:
@@ -75,6 +75,10 @@ def load(path: str | Path, device: str = "cpu") -> Predictor:
     """Open a checkpoint folder. Raises CheckpointError when it is missing, damaged, or of another format."""
     folder = Path(path)
     model, search, config = load_checkpoint(folder)
+    try:
+        model.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device {device!r} cannot be used here; cpu always can") from error
     return Predictor(model, search, config, folder.resolve().name, device)
 
 

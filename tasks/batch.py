@@ -18,7 +18,7 @@ from multimodal_attn.trace import AttentionTrace
 from tasks.released import BUNDLED
 
 EPILOG = """each line of the output is a JSON object with path, text and score (mean log-probability per token),
-or path and error for a file that could not be used; with --attention also the tokens and their weights (docs/trace-format.md).
+or path and error for a file that could not be used; --attention adds tokens and weights (docs/trace-format.md).
 
 examples:
   multimodal-attn caption dog.jpg

@@ -1,4 +1,4 @@
-"""The command line: `multimodal-attn captioning fit ...` trains, `multimodal-attn caption ...` uses what was trained."""
+"""The command line: `multimodal-attn captioning fit` trains, `multimodal-attn caption` uses what was trained."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""What both tasks train by: a model, its optimiser in phases, free-running validation, and checkpoints that describe themselves."""
+"""What both tasks train by: a model, phases, free-running evaluation, and checkpoints that describe themselves."""
 
 import math
 from dataclasses import asdict, dataclass, replace
@@ -103,7 +103,7 @@ class SequenceModule(pl.LightningModule):
             )
 
     def describe(self) -> dict[str, Any]:
-        """The architecture, enough to build the model again; the encoder's parameters are in the state, not in a file."""
+        """The architecture, enough to build the model again; the encoder's parameters are in the state."""
         encoder = asdict(replace(self.model.encoder.config, weights=None))
         return {"encoder": encoder, "decoder": asdict(self.model.decoder.config), "search": asdict(self.search)}
 
@@ -145,10 +145,10 @@ class SequenceModule(pl.LightningModule):
         fused = trainer.precision != "16-mixed"
         optimizer = torch.optim.AdamW(groups, schedule.lr, weight_decay=schedule.weight_decay, fused=fused)
 
-
         def scale(step: int) -> float:
-            # asked anew at every step: Lightning knows the number of batches only after this method, infinity until then
-            return schedule.scale(step, trainer.num_training_batches / trainer.accumulate_grad_batches, trainer.max_epochs)
+            # asked at every step anew, since Lightning knows the number of batches only later, and says inf until then
+            per_epoch = trainer.num_training_batches / trainer.accumulate_grad_batches
+            return schedule.scale(step, per_epoch, trainer.max_epochs)
 
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, scale)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

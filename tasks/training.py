@@ -140,7 +140,7 @@ def defaults(task: str) -> dict[str, Any]:
 def completed(argv: list[str], task: str, folder: Path) -> list[str]:
     """The command line with what `--ckpt_path` alone implies: a checkpoint brings its own config.
 
-    A checkpoint folder becomes `--model.checkpoint`. Without one, `validate`, `test` and `predict` take the bundled model.
+    A checkpoint folder becomes `--model.checkpoint`. `validate`, `test` and `predict` default to the bundled one.
     """
     args = [part for arg in argv for part in (arg.split("=", 1) if arg.startswith("--ckpt_path=") else [arg])]
     if {"-h", "--help", "--print_config"} & {arg.split("=")[0] for arg in args}:

@@ -1,11 +1,34 @@
-"""What the tests share: where the real data lies, and the skip for machines that do not have it."""
+"""What the tests share: where the real data lies, the skip for machines without it, and a tiny model."""
 
 from pathlib import Path
 
 import pytest
+import torch
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
+from multimodal_attn.checkpoint import save_checkpoint
+from multimodal_attn.decoders import DecoderConfig
+from multimodal_attn.encoders import ImageEncoderConfig
+from multimodal_attn.model import build_model
+from multimodal_attn.search import SearchConfig
+from multimodal_attn.tokens import build_word_tokenizer
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
 FLICKR8K = SHARED / "data" / "flickr8k"
 MOBILENET = SHARED / "weights" / "mobilenet_v2-imagenet1k.safetensors"
+RELEASED = ROOT / "checkpoints" / "captioning-flickr8k"
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="needs the real data and weights in ../shared")
+needs_released = pytest.mark.skipif(not RELEASED.is_dir(), reason="needs checkpoints/captioning-flickr8k")
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint folder with random parameters: it opens and runs like a real one, in a hundredth of the time."""
+    torch.manual_seed(7)
+    tokenizer = build_word_tokenizer(["a dog runs over green grass", "two children play in the snow"], 1)
+    encoder = ImageEncoderConfig(name="mobilenet_v3_small", size=64)
+    model = build_model(encoder, DecoderConfig(dim=16), tokenizer)
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
+    save_checkpoint(folder, model, SearchConfig(beam=3, max_length=7), "captioning", {"metrics": {}}, "# tiny\n")
+    return folder

@@ -83,7 +83,7 @@ def weights_of(lstm: nn.LSTM) -> tuple[Tensor, Tensor, Tensor]:
 
 def by_the_equations(decoder: Decoder, tokens: Tensor, values: Tensor) -> Tensor:
     """Logits (T, V) of one sentence (T,) over the real places (S, D)."""
-    places = (decoder.bridge[0].weight @ values.T + decoder.bridge[0].bias[:, None]).T.clamp_min(0)
+    places = decoder.bridge(values)
     first = decoder.first(places.mean(0)).tanh().view(-1, H)
     logits = []
     if decoder.config.form == "between":
@@ -171,7 +171,6 @@ def test_every_parameter_learns(form: str, attention: dict, gate: bool) -> None:
     assert idle == []
 
 
-@torch.no_grad()
 @pytest.mark.parametrize("form", FORMS)
 def test_words_are_read_and_written_with_one_tensor(form: str) -> None:
     decoder, (tokens, memory) = build(form, {}), inputs()
@@ -179,7 +178,9 @@ def test_words_are_read_and_written_with_one_tensor(form: str) -> None:
     source = decoder.read(memory)
     features, _ = decoder.unroll(tokens, source)
     before = decoder.logits(features), decoder.embed(tokens)
-    decoder.embedding.weight[7] += 1
+    for use in before:
+        assert torch.autograd.grad(use.sum(), decoder.embedding.weight, retain_graph=True)[0].any()
+    decoder.embedding.weight.data[7] += 1
     assert torch.nonzero((decoder.logits(features) != before[0]).any((0, 1, 2))).tolist() == [[7]]
     assert torch.equal((decoder.embed(tokens) != before[1]).any(-1), tokens == 7)
 

@@ -55,12 +55,12 @@ def test_view_stays_inside_the_part_that_is_read_and_keeps_its_share() -> None:
     ramp[..., 2] = 255
     ramp[:, 100:351, 0], ramp[:, 100:351, 1], ramp[:, 100:351, 2] = np.arange(251), np.arange(251)[:, None], 0
     options = Augmentation(crop=0.6, flip=False, light=0)
-    spans = []
+    image, spans = Image.fromarray(ramp), []
     for seed in range(30):
-        view = np.asarray(augment(Image.fromarray(ramp), Framing(17, "crop"), options, np.random.default_rng(seed)))
+        view = np.asarray(augment(image, Framing(17, "crop"), options, np.random.default_rng(seed))).astype(int)
         assert view[..., 2].max() < 64  # the filter of the resampling reaches a little beyond
-        # the outer two of 17 columns are centred 16 / 17 of the view apart
-        spans.append([(int(view[8, -1, 0]) - view[8, 0, 0]) * 17 / 16, (int(view[-1, 8, 1]) - view[0, 8, 1]) * 17 / 16])
+        # the outer two of 17 places are centred 16 / 17 of the view apart
+        spans.append([(view[8, -1, 0] - view[8, 0, 0]) * 17 / 16, (view[-1, 8, 1] - view[0, 8, 1]) * 17 / 16])
     spans = np.array(spans) / 251
     assert spans.min() > 0.6 - 0.05 and spans.max() < 1 and np.ptp(spans) > 0.3
     assert np.abs(spans[:, 0] - spans[:, 1]).max() > 0.1  # the sides are drawn apart

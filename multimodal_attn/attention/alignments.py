@@ -1,6 +1,6 @@
 """Stage 2, align: how are the energies of the places turned into weights?
 
-An alignment is a pure function of the energies (B, N, M, S), the mask and its own state, a tuple of tensors (B, M, ...):
+A pure function of the energies (B, N, M, S), the mask, and its own state, a tuple of tensors (B, M, ...):
 
     weights, state = alignment(energies, mask, state)       one step
     weights        = alignment.unroll(energies, mask)       all T steps at once, energies (B, N, M, T, S)

@@ -25,8 +25,8 @@ class AttentionConfig:
     """A mechanism, named by data: `{score: additive, align: softmax, heads: 1, dim: 512, temperature: 0.5}`.
 
     score: how places are matched. align: how matches become weights; `none` for a decoder without attention.
-    heads: attentions side by side, each with its own projections. dim: width in which queries and keys are compared, all
-    heads together. options: what is left, passed to the score or the alignment that knows it.
+    heads: attentions side by side, each with its own projections. dim: width in which queries and keys are compared,
+    all heads together. options: what is left, passed to the score or the alignment that knows it.
     """
 
     score: str = "additive"

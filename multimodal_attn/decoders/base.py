@@ -54,8 +54,8 @@ class Step(NamedTuple):
 
 
 class SequenceDropout(nn.Module):
-    """Drops the same features at every token of a sequence (..., T, D) (Gal and Ghahramani 2016), which is also cheap: one
-    random number per sequence and feature instead of one per token."""
+    """Drops the same features at every token of a sequence (..., T, D) (Gal and Ghahramani 2016), which is also cheap:
+    one random number per sequence and feature instead of one per token."""
 
     def __init__(self, p: float) -> None:
         super().__init__()

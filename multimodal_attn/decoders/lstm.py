@@ -10,8 +10,8 @@ from multimodal_attn.memory import map_state
 class BetweenLSTMDecoder(Decoder):
     """LSTM 1 reads the words, its state after the step is the query (Luong), LSTM 2 reads that state and the context.
 
-    No input of LSTM 1 depends on a context, so training runs each LSTM over all tokens in one fused call and attends with
-    all queries in one product, and still decodes step by step.
+    No input of LSTM 1 depends on a context, so training runs each LSTM over all tokens in one fused call and attends
+    with all queries in one product, and still decodes step by step.
     """
 
     def __init__(self, config: DecoderConfig, memory_dim: int, n_tokens: int) -> None:
@@ -47,7 +47,7 @@ class BetweenLSTMDecoder(Decoder):
 
 
 class BeforeLSTMDecoder(Decoder):
-    """The state before the step is the query (Bahdanau); the context is fed to the LSTM beside the word (input feeding).
+    """The state before the step is the query (Bahdanau); the context enters the LSTM beside the word (input feeding).
 
     Everything that does not read the state is computed for all tokens at once: the words' share of the gates, the head
     and the vocabulary.

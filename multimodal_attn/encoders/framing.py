@@ -40,7 +40,7 @@ class Framing:
 
 
 def view_box(read: Box, size: int, view: Box) -> Box:
-    """Carry a rectangle `view` in pixels of the size x size input back to pixels of the picture whose part `read` it shows."""
+    """A rectangle `view` in pixels of the size x size input, in pixels of the picture whose part `read` was framed."""
     left, top, right, bottom = read
     across, down = (right - left) / size, (bottom - top) / size
     return left + view[0] * across, top + view[1] * down, left + view[2] * across, top + view[3] * down

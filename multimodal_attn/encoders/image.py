@@ -28,8 +28,8 @@ class ImageEncoderConfig:
 
     Args:
         name: a torchvision architecture, such as mobilenet_v2, resnet101 or convnext_tiny.
-        weights: parameters to start from: DEFAULT for torchvision's own (downloaded), a .safetensors or .pth file with a
-            torchvision state dict, or none.
+        weights: parameters to start from: DEFAULT for torchvision's own (downloaded), a .safetensors or .pth file with
+            a torchvision state dict, or none.
         size: side of the square input, in pixels.
         fit: squash the whole picture to the square, or crop the centre.
         stride: pixels per place: 32 is the native grid (7 x 7 at 224), 16 dilates the last stage (14 x 14).
@@ -54,8 +54,8 @@ class Centre(NamedTuple):
 class ImageEncoder(nn.Module):
     """uint8 pictures (B, 3, size, size) -> Memory(values (B, rows * cols, D), mask None).
 
-    Declares `dim` (D), `grid` (rows, cols) and `geometry`, so that a caller can go back to pixels. Batch norms always use
-    their stored statistics: a caption must not depend on what else is in the batch.
+    Declares `dim` (D), `grid` (rows, cols) and `geometry`, so that a caller can go back to pixels. Batch norms always
+    use their stored statistics: a caption must not depend on what else is in the batch.
     """
 
     def __init__(self, config: ImageEncoderConfig) -> None:

@@ -20,8 +20,8 @@ from tasks.loader import EpochSampler, ResumableLoader
 
 
 class CaptionBatch(NamedTuple):
-    """pictures uint8 (B, 3, size, size); tokens (B, M, T), END closes each caption, then PAD; index (B,) of the examples;
-    sizes (B, 2), width and height of the upright originals."""
+    """pictures uint8 (B, 3, size, size); tokens (B, M, T), END closes each caption, then PAD; index (B,) of the
+    examples; sizes (B, 2), width and height of the upright originals."""
 
     pictures: Tensor
     tokens: Tensor

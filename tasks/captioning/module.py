@@ -1,4 +1,4 @@
-"""Captioning under Lightning: cross-entropy, then self-critical training on CIDEr; validation by free-running search."""
+"""Captioning under Lightning: cross-entropy, then self-critical training on CIDEr; free-running validation."""
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ class CaptioningModule(SequenceModule):
         loss: what cross-entropy training minimises.
         schedule: when and how fast what is trained.
         n_samples: sentences drawn per picture in self-critical training.
+        meteor: score METEOR too in `test`; needs Java and the extra `meteor`.
         checkpoint: a checkpoint folder to start from; its architecture and vocabulary replace those named here.
     """
 
@@ -37,10 +38,11 @@ class CaptioningModule(SequenceModule):
         loss: LossConfig = LossConfig(),  # noqa: B008
         schedule: Schedule = Schedule(),  # noqa: B008
         n_samples: int = 5,
+        meteor: bool = False,
         checkpoint: str | None = None,
     ) -> None:
         super().__init__(encoder, decoder, search, loss, schedule, checkpoint)
-        self.n_samples = n_samples
+        self.n_samples, self.meteor = n_samples, meteor
         self.rewards: CIDErRewards | None = None
 
     def training_step(self, batch: CaptionBatch, batch_idx: int) -> Tensor:
@@ -75,7 +77,8 @@ class CaptioningModule(SequenceModule):
 
     def score(self, results: dict[int, AttentionTrace]) -> dict[str, float]:
         references = [list(self.examples[index].captions) for index in results]
-        return caption_scores([trace.text for trace in results.values()], references)
+        with_meteor = self.meteor and self.trainer.testing
+        return caption_scores([trace.text for trace in results.values()], references, with_meteor)
 
 
 class CIDErRewards:
