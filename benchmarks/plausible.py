@@ -4,16 +4,17 @@ Fresh parameters give nearly equal logits: rounding would choose the words, and 
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from multimodal_attn.decoders import BetweenLSTMDecoder, Decoder
 from multimodal_attn.memory import Memory
 from multimodal_attn.search import SearchConfig, beam_search
 from multimodal_attn.tokens import END, PAD
 
+GAIN = 3.0  # on the LSTMs, so that a state remembers more than the last word
 SPREAD = 3.0  # standard deviation of the logits
 MEAN_LENGTH = 12  # tokens of a sentence, END among them
-CLOCK_RATE, CLOCK_GAIN = 0.08, 14.0  # growth of the counting cell per token; what a full count adds to END's logit
+CLOCK_RATE, CLOCK_GAIN = 0.08, 25.0  # growth of the counting cell per token; what a full count adds to END's logit
 
 
 def random_features(n_pictures: int, n_places: int, dim: int) -> Tensor:
@@ -25,8 +26,12 @@ def random_features(n_pictures: int, n_places: int, dim: int) -> Tensor:
 def behave_as_trained(decoder: Decoder, features: Tensor) -> None:
     """Changes a fresh decoder so that words differ clearly in probability and sentences end after about MEAN_LENGTH.
 
-    The head is scaled; one unit of the last LSTM counts the tokens and makes END likelier; END's bias is found by bisection.
+    The LSTMs and the head are scaled; one unit of the last LSTM counts the tokens and makes END likelier; END's bias is
+    found by bisection.
     """
+    for name in ("words", "sentence", "from_word", "from_state"):
+        for parameter in getattr(decoder, name, nn.Identity()).parameters():
+            parameter *= GAIN
     tokens = torch.randint(END + 2, len(decoder.bias), (len(features), 1, MEAN_LENGTH))
     logits = decoder.logits(decoder.unroll(tokens, decoder.read(Memory(features)))[0])
     for parameter in decoder.head.parameters():

@@ -1,8 +1,8 @@
 """The textbook form, written from the equations as tutorials teach it; nothing here is meant to be fast.
 
 At every step the keys are projected again, the context is a broadcast product and a sum, the LSTM is a cell, and the
-vocabulary is projected. `TextbookTrainer` is Show, Attend and Tell (Xu et al. 2015) whole; `TextbookDecoder` is one of our
-own decoders, with its own parameters, in the same manner: the same function, so that sentences must agree.
+vocabulary is projected. `TextbookTrainer` is Show, Attend and Tell (Xu et al. 2015) whole; `TextbookDecoder` is one of
+our own decoders, with its own parameters, in the same manner: the same function, so that sentences must agree.
 """
 
 import torch
@@ -17,7 +17,7 @@ State = tuple[Tensor, ...]  # hidden, cell of the first LSTM, then of the second
 
 
 class TextbookTrainer(nn.Module):
-    """Show, Attend and Tell with teacher forcing: additive attention over the encoder's features, gate, input feeding."""
+    """Show, Attend and Tell with teacher forcing: additive attention over the features, gate, input feeding."""
 
     def __init__(self, memory_dim: int, dim: int, n_tokens: int) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class TextbookDecoder:
         attention = decoder.attention
         known = isinstance(attention, Attention) and isinstance(attention.align, Softmax) and attention.heads == 1
         if not known or not isinstance(attention.score, Additive | Dot):
-            raise ConfigError(f"the textbook knows softmax of additive or dot, one head, not {decoder.config.attention}")
+            raise ConfigError(f"the textbook knows softmax of additive or dot, one head: {decoder.config.attention}")
         self.decoder, self.score, self.temperature = decoder, attention.score, attention.align.temperature
         self.between = isinstance(decoder, BetweenLSTMDecoder)
         if self.between:
@@ -113,7 +113,7 @@ def _parameters(lstm: nn.LSTM) -> tuple[Tensor, ...]:
 
 
 def _joined(from_word: nn.Linear, from_state: nn.Linear) -> tuple[Tensor, ...]:
-    """The parameters of a cell that reads [word; context]; our decoder keeps the state and the context in one matrix."""
+    """The parameters of a cell that reads [word; context]; our decoder keeps state and context in one matrix."""
     dim = from_word.in_features
     from_hidden, from_context = from_state.weight.split([dim, from_state.in_features - dim], 1)
     weight = torch.cat([from_word.weight, from_context], 1)

@@ -1,4 +1,4 @@
-"""Beam search as tutorials write it: one picture at a time, lists of tokens, all log-probabilities of all hypotheses."""
+"""Beam search as tutorials write it: one picture at a time, lists of tokens, the whole vocabulary at every step."""
 
 import torch
 from torch import Tensor
@@ -25,13 +25,14 @@ def search_one(decoder: TextbookDecoder, features: Tensor, config: SearchConfig)
         logp, state = decoder.step(last, memory, state)
         forbid(logp, sentences, config)
         scores, places = (total + logp).flatten().topk(2 * k)
-        found = [(*divmod(place, logp.shape[1]), score) for place, score in zip(places.tolist(), scores.tolist(), strict=True)]
-        done += [([*sentences[parent], END], score) for parent, token, score in found[:k] if token == END and score > NEVER]
+        found = [divmod(place, logp.shape[1]) for place in places.tolist()]  # (parent, token)
+        for (parent, token), score in zip(found[:k], scores.tolist()[:k], strict=True):
+            if token == END and score > NEVER:
+                done.append(([*sentences[parent], END], score))
         if len(done) >= k:
             break
-        live = [row for row, (_, token, _) in enumerate(found) if token != END][:k]
-        parents = torch.tensor([found[row][0] for row in live])
-        last = torch.tensor([found[row][1] for row in live])
+        live = [row for row, (_, token) in enumerate(found) if token != END][:k]
+        parents, last = torch.tensor([found[row] for row in live]).unbind(1)
         sentences = [[*sentences[found[row][0]], found[row][1]] for row in live]
         total, state = scores[live].unsqueeze(1), tuple(part[parents] for part in state)
     return max(((ids, score / len(ids) ** config.length_penalty) for ids, score in done[:k]), key=lambda pair: pair[1])

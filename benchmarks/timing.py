@@ -1,6 +1,6 @@
-"""Timing side by side: every form is run in turn, round after round, on one thread, in processor time of this process.
+"""Timing side by side: every form runs in turn, round after round, on one thread, in processor time of this process.
 
-Other load on the machine slows all forms of one round alike, so what is reported is the ratio inside a round.
+Other load on the machine slows all forms of one round alike, so ratios are taken inside a round.
 """
 
 import platform
@@ -10,23 +10,25 @@ from statistics import median
 from time import process_time
 
 import torch
+from torch import nn
+from torch.utils import mkldnn
 
 Times = dict[str, list[float]]  # seconds of every round, by the name of the form
 
 
 def one_thread() -> None:
-    """One thread for torch: process_time then counts the work alone, not threads that wait for each other."""
+    """One thread for torch: process_time then counts work, not threads that wait for each other."""
     torch.set_num_threads(1)
 
 
-def interleave(forms: Mapping[str, Callable[[], object]], rounds: int, warm_ups: int = 1) -> Times:
-    """Run every form once a round; the first `warm_ups` rounds are not counted."""
+def interleave(forms: Mapping[str, Callable[[], object]], rounds: int) -> Times:
+    """Run every form once a round, after one round that is not counted."""
     times: Times = {name: [] for name in forms}
-    for number in range(warm_ups + rounds):
+    for number in range(rounds + 1):
         for name, run in forms.items():
             start = process_time()
             run()
-            if number >= warm_ups:
+            if number:
                 times[name].append(process_time() - start)
     return times
 
@@ -36,15 +38,24 @@ def ratio(times: Times, slow: str, fast: str) -> float:
     return median(a / b for a, b in zip(times[slow], times[fast], strict=True))
 
 
-def product_forms(size: int = 1024, repeats: int = 8) -> tuple[Callable[[], object], float]:
-    """Square fp32 matrix products, the best shape there is: (a form that runs them, their operations)."""
-    a, b, out = torch.randn(size, size), torch.randn(size, size), torch.empty(size, size)
+SIZE, REPEATS = 1024, 20
+N_OPERATIONS = 2.0 * SIZE**3 * REPEATS  # of each form of matrix_products
 
-    def run() -> None:
-        for _ in range(repeats):
-            torch.mm(a, b, out=out)
 
-    return run, 2.0 * size**3 * repeats
+def matrix_products() -> dict[str, Callable[[], object]]:
+    """Large square fp32 products, the best shape there is, in the two libraries torch may call on a CPU."""
+    x, layer = torch.randn(SIZE, SIZE), nn.Linear(SIZE, SIZE)
+    forms: dict[str, Callable[[], object]] = {"torch.mm": lambda: _repeat(torch.mm, x, x)}
+    if torch.backends.mkldnn.is_available():
+        packed, blocked = mkldnn.to_mkldnn(layer.eval()), x.to_mkldnn()
+        forms["oneDNN"] = lambda: _repeat(packed, blocked)
+    return forms
+
+
+@torch.no_grad()
+def _repeat(product: Callable[..., object], *factors: torch.Tensor) -> None:
+    for _ in range(REPEATS):
+        product(*factors)
 
 
 def machine() -> str:
@@ -63,4 +74,4 @@ def print_table(columns: list[str], rows: list[list[str]]) -> None:
     """A table in Markdown, padded so that it reads well in a terminal too."""
     widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
     for row in [columns, ["-" * width for width in widths], *rows]:
-        print("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |")
+        print("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |", flush=True)

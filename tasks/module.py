@@ -19,6 +19,7 @@ from multimodal_attn.model import Model, build_model
 from multimodal_attn.search import SearchConfig
 from multimodal_attn.tokens import PAD, START
 from multimodal_attn.trace import AttentionTrace
+from tasks.released import restore_model
 
 Phase = Literal["frozen", "fine_tune", "self_critical"]
 
@@ -92,15 +93,11 @@ class SequenceModule(pl.LightningModule):
         self.results: dict[int, AttentionTrace] = {}
 
     def configure_model(self) -> None:
-        if self.model is not None:
-            return
-        if self.checkpoint:
-            self.model, _, _ = load_checkpoint(Path(self.checkpoint))
-            self.model.train()
-        else:
-            self.model = build_model(
-                self.encoder_config, self.decoder_config, self.trainer.datamodule.build_tokenizer()
-            )
+        if self.model is None and self.checkpoint:
+            self.model = load_checkpoint(Path(self.checkpoint))[0].train()
+        elif self.model is None and self.trainer.training:
+            tokenizer = self.trainer.datamodule.build_tokenizer()
+            self.model = build_model(self.encoder_config, self.decoder_config, tokenizer)
 
     def describe(self) -> dict[str, Any]:
         """The architecture, enough to build the model again; the encoder's parameters are in the state."""
@@ -217,4 +214,7 @@ class SequenceModule(pl.LightningModule):
         checkpoint["model_config"] = self.describe()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Evaluation takes architecture and vocabulary from the checkpoint; Lightning then fills the parameters."""
+        if self.model is None:
+            self.model = restore_model(checkpoint)[0]
         self.model.tokenizer = Tokenizer.from_str(checkpoint["tokenizer"])

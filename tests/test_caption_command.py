@@ -42,7 +42,15 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def captioned(photos: Path, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
     out = tmp_path_factory.mktemp("out")
-    args = ("--checkpoint", tiny_checkpoint, "--out", out / "captions.jsonl", "--pictures", out / "figures", "--attention")
+    args = (
+        "--checkpoint",
+        tiny_checkpoint,
+        "--out",
+        out / "captions.jsonl",
+        "--pictures",
+        out / "figures",
+        "--attention",
+    )
     done = run("caption", photos, photos / "missing.jpg", *args, "--batch-size", 3)
     rows = [json.loads(line) for line in (out / "captions.jsonl").read_text().splitlines()]
     return {"done": done, "rows": rows, "figures": out / "figures"}

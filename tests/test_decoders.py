@@ -176,7 +176,7 @@ def test_words_are_read_and_written_with_one_tensor(form: str) -> None:
     decoder, (tokens, memory) = build(form, {}), inputs()
     assert [name for name, p in decoder.named_parameters() if p.ndim == 2 and V in p.shape] == ["embedding.weight"]
     source = decoder.read(memory)
-    features, _ = decoder.unroll(tokens, source)
+    features = decoder.unroll(tokens, source)[0].detach()
     before = decoder.logits(features), decoder.embed(tokens)
     for use in before:
         assert torch.autograd.grad(use.sum(), decoder.embedding.weight, retain_graph=True)[0].any()

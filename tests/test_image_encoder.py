@@ -204,7 +204,8 @@ def test_parameters_of_a_file_are_used_with_the_normalisation_of_torchvision(suf
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     expected = model.features(((pictures.permute(0, 2, 3, 1) / 255 - mean) / std).permute(0, 3, 1, 2))
     values = build("mobilenet_v2", size=96, weights=str(path))(pictures).values
-    torch.testing.assert_close(values.view(2, 3, 3, 1280).permute(0, 3, 1, 2), expected)
+    scale = expected.abs().max()  # random parameters leave little of a picture
+    torch.testing.assert_close(values.view(2, 3, 3, 1280).permute(0, 3, 1, 2) / scale, expected / scale)
 
 
 def write_nothing(path: Path) -> None:

@@ -4,8 +4,6 @@ import json
 import struct
 from base64 import b64decode
 from dataclasses import replace
-from itertools import pairwise
-from math import exp, log
 
 import numpy as np
 import pytest
@@ -16,8 +14,8 @@ from multimodal_attn.decoders import DecoderConfig, build_decoder
 from multimodal_attn.geometry import PictureGeometry
 from multimodal_attn.memory import Memory
 from multimodal_attn.model import Model, decode, trace_sentences
-from multimodal_attn.search import Hypotheses, SearchConfig
-from multimodal_attn.tokens import END, PAD, build_word_tokenizer, text_to_ids
+from multimodal_attn.search import Hypotheses, SearchConfig, beam_search
+from multimodal_attn.tokens import END, PAD, START, build_word_tokenizer, ids_to_text, text_to_ids
 from multimodal_attn.trace import AttentionTrace, Origin, Token, encode_weights
 
 GEOMETRY = PictureGeometry(101, 67, (-11.5, -7.0, 93.5, 56.0), rows=3, cols=5)
@@ -103,23 +101,29 @@ def build(attention: dict) -> tuple[Model, Tensor]:
     return Model(Given(), decoder, tokenizer).eval(), 3 * torch.randn(2, S, 7)
 
 
+@torch.inference_mode()
 @pytest.mark.parametrize("attention", [{"heads": 3}, {"align": "none"}], ids=str)
-def test_trace_of_a_found_sentence_says_how_probable_its_words_were_and_where_the_model_looked(attention: dict) -> None:
+def test_trace_says_how_probable_each_word_was_and_where_the_model_looked(attention: dict) -> None:
     model, batch = build(attention)
-    geometries = [GEOMETRY, replace(GEOMETRY, width=211)]
-    traces = decode(model, batch, geometries, SearchConfig(beam=3, max_length=7), Origin("here"))
-    for trace, geometry in zip(traces, geometries, strict=True):
-        assert trace.geometry == geometry and trace.origin.checkpoint == "here"
+    geometries, config = [GEOMETRY, replace(GEOMETRY, width=211)], SearchConfig(beam=3, max_length=7)
+    traces = decode(model, batch, geometries, config, Origin("here"))
+    found = beam_search(model.decoder, model.read(batch), config)
+    assert [trace.geometry for trace in traces] == geometries
+    for row, trace in enumerate(traces):
+        assert trace.text == ids_to_text(model.tokenizer, found.tokens[row, 0].tolist())
         assert trace.text == " ".join(token.text for token in trace.tokens)
+        assert trace.score == float(found.scores[row, 0]) and trace.origin.checkpoint == "here"
         assert trace.weights.shape == (len(trace.tokens), attention.get("heads", 0), S)
-        np.testing.assert_allclose(trace.weights.sum(-1), 1, rtol=1e-5)
-        for token in trace.tokens:
-            chances = [chance for _, chance in token.alternatives]
-            assert len(chances) == 5 and all(first >= second for first, second in pairwise(chances))
-            assert dict(token.alternatives).get(token.text, token.probability) == token.probability
-        # the score counts the end of the sentence, which is no token of the trace
-        end = exp(trace.score * (len(trace.tokens) + 1) - sum(log(token.probability) for token in trace.tokens))
-        assert 0 < end < 1
+        source, last = model.read(batch[row : row + 1]), START
+        state = model.decoder.start(source, 1)
+        for token, weights in zip(trace.tokens, trace.weights, strict=True):  # step by step, what each token was given
+            logits, looked, state = model.decoder.step(torch.tensor([[last]]), source, state)
+            chances, last = logits[0, 0].softmax(-1).tolist(), model.tokenizer.token_to_id(token.text)
+            assert token.probability == pytest.approx(chances[last], rel=1e-4)
+            np.testing.assert_allclose(weights, looked[0, 0], rtol=1e-4)
+            best = sorted(range(len(chances)), key=lambda i: -chances[i])[:5]
+            assert [text for text, _ in token.alternatives] == [model.tokenizer.id_to_token(i) for i in best]
+            assert [p for _, p in token.alternatives] == pytest.approx([chances[i] for i in best], rel=1e-4)
 
 
 def test_end_of_a_given_sentence_may_come_at_different_places() -> None:

@@ -1,7 +1,9 @@
 """The training command line against the real thing: processes that are started, killed and resumed."""
 
 import csv
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +13,9 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+
+from multimodal_attn.errors import CheckpointError
+from tasks.resume import find_checkpoint
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255), "black": (0, 0, 0)}
 
@@ -88,6 +93,58 @@ def test_a_killed_run_resumes_from_last_alone_and_ends_exactly_where_the_undistu
     assert got["global_step"] == expected["global_step"] == 15
     for name, parameter in expected["state_dict"].items():
         assert torch.equal(parameter, got["state_dict"][name]), name
+
+
+def test_a_run_leaves_its_config_its_curves_and_attention_pictures(whole: Path) -> None:
+    assert "mobilenet_v3_small" in (whole / "config.yaml").read_text()
+    with (whole / "metrics.csv").open() as file:
+        cider = [row["val/cider"] for row in csv.DictReader(file) if row.get("val/cider")]
+    assert len(cider) == 3
+    assert any(b"attention/13.png" in path.read_bytes() for path in whole.glob("events*"))
+
+
+def test_a_new_run_does_not_overwrite_an_old_one(colours: Path, whole: Path) -> None:
+    before = (whole / "metrics.csv").read_bytes()
+    done = run(command("fit", *fit_args(colours, Path("runs/captioning/one"))), whole.parents[2], check=False)
+    assert done.returncode == 2 and "--ckpt_path last" in done.stderr.splitlines()[-1]
+    assert (whole / "metrics.csv").read_bytes() == before
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over_and_said(whole: Path, tmp_path: Path) -> None:
+    runs = Path(shutil.copytree(whole.parent, tmp_path / "captioning"))
+    newest, older = runs / "one/checkpoints/last.ckpt", runs / "one/checkpoints/best.ckpt"
+    data = bytearray(newest.read_bytes())
+    data[len(data) // 2] ^= 1
+    newest.write_bytes(data)
+    os.utime(older, (1, 1))
+    path, _ = find_checkpoint("last", runs)
+    assert path == older
+    with pytest.raises(CheckpointError, match="damaged"):
+        find_checkpoint(str(newest), runs)
+
+
+def test_what_was_trained_is_exported_scored_and_used(colours: Path, whole: Path) -> None:
+    cwd = whole.parents[2]
+    run(command("export", "--ckpt_path", "last", "--out", "model"), cwd)
+    done = run(command("test", "--ckpt_path", "model", "--trainer.default_root_dir", "scored"), cwd)
+    scores = json.loads((cwd / "scored/scores-test.json").read_text())
+    assert scores["n"] == 5 and scores["beam"] == 2 and {"bleu4", "rouge_l", "cider"} <= set(scores), done.stdout
+    from_ckpt = command("test", "--ckpt_path", "last", "--trainer.default_root_dir", "again")
+    run(from_ckpt, cwd)
+    assert json.loads((cwd / "again/scores-test.json").read_text()) == pytest.approx(scores, abs=1e-3)
+    run(command("predict", "--ckpt_path", "model", "--data.predict_paths", f"[{colours}]"), cwd)
+    rows = (cwd / "runs/captioning/one/captions-predict.jsonl").read_text().splitlines()
+    assert len(rows) == 23
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_work_and_the_scores(colours: Path, tmp_path: Path) -> None:
+    options = ["--trainer.devices", "2", "--trainer.strategy", "ddp_find_unused_parameters_true"]
+    run(command("fit", *fit_args(colours, Path("two")), *options), tmp_path)
+    last = read(tmp_path / "two/checkpoints/last.ckpt")
+    assert last["global_step"] == 3 * 3  # 13 pictures in batches of 3 on 2 processes
+    run(command("test", "--ckpt_path", "two/checkpoints/last.ckpt", *options), tmp_path)
+    assert json.loads((tmp_path / "two/scores-test.json").read_text())["n"] == 5
 
 
 def kill_after_step(step: int, args: list[str], cwd: Path, folder: Path) -> None:

@@ -26,8 +26,11 @@ def test_view_has_the_size_that_the_encoder_reads(fit: str, size: tuple[int, int
 def test_view_is_a_function_of_the_picture_and_the_random_numbers() -> None:
     image = picture(53, 31)
     before = image.tobytes()
-    views = [augment(image, Framing(17), Augmentation(), np.random.default_rng(seed)).tobytes() for seed in (1, 2, 1)]
-    assert views[0] == views[2] != views[1]
+
+    def views() -> list[bytes]:
+        return [augment(image, Framing(17), Augmentation(), np.random.default_rng(s)).tobytes() for s in range(11)]
+
+    assert views() == views() and len(set(views())) == 11
     assert image.tobytes() == before
 
 
@@ -62,7 +65,7 @@ def test_view_stays_inside_the_part_that_is_read_and_keeps_its_share() -> None:
         # the outer two of 17 places are centred 16 / 17 of the view apart
         spans.append([(view[8, -1, 0] - view[8, 0, 0]) * 17 / 16, (view[-1, 8, 1] - view[0, 8, 1]) * 17 / 16])
     spans = np.array(spans) / 251
-    assert spans.min() > 0.6 - 0.05 and spans.max() < 1 and np.ptp(spans) > 0.3
+    assert spans.min() > 0.6 - 0.05 and spans.max() < 1 and np.ptp(spans, axis=0).min() > 0.25
     assert np.abs(spans[:, 0] - spans[:, 1]).max() > 0.1  # the sides are drawn apart
 
 

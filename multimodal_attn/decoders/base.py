@@ -85,6 +85,12 @@ class Decoder(nn.Module):
         self.head = nn.Linear(dim + context_dim, dim)
         self.bias = nn.Parameter(torch.zeros(n_tokens))
 
+    def set_dropout(self, active: bool) -> None:
+        """Switch dropout alone; fused LSTMs must stay in training mode to have gradients."""
+        for module in self.modules():
+            if isinstance(module, (nn.Dropout, SequenceDropout)):
+                module.train(active)
+
     def read(self, memory: Memory) -> Source:
         memory = Memory(self.bridge(memory.clean()), memory.mask)
         return Source(self.attention.project(memory), memory.summary())

@@ -142,7 +142,9 @@ class CaptioningData(pl.LightningDataModule):
 
     def _eval_loader(self, split: str) -> DataLoader:
         dataset = self._dataset(split, lambda text: [])
-        return DataLoader(dataset, self.eval_batch_size, collate_fn=collate, **self._worker_options())
+        share = range(self.trainer.global_rank, len(dataset), self.trainer.world_size)  # of this process
+        options = {"batch_size": self.eval_batch_size, "sampler": share, "collate_fn": collate}
+        return DataLoader(dataset, **options, **self._worker_options())
 
     def _dataset(self, split: str, encode: Any) -> CaptionDataset:
         examples = self.examples[split]

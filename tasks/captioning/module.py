@@ -52,16 +52,21 @@ class CaptioningModule(SequenceModule):
         return self.sentence_loss(memory, batch.tokens)
 
     def reward_loss(self, memory: Memory, batch: CaptionBatch) -> Tensor:
-        """Draw sentences without dropout, score each with CIDEr, and make the better ones more probable."""
+        """Draw sentences, score each with CIDEr, and make the better ones more probable.
+
+        Without dropout: it would make the gradient that of another policy than the one that drew, and bad sentences,
+        improbable already, would be pushed down without end.
+        """
         if self.rewards is None:
             self.rewards = CIDErRewards(self.trainer.train_dataloader.dataset.captions)
-        decoder = self.model.decoder.eval()
-        with torch.no_grad():
-            tokens = sample(decoder, decoder.read(memory), self.n_samples, self.search.max_length)
+        decoder = self.model.decoder
+        decoder.set_dropout(False)
+        source = decoder.read(memory)
+        tokens = sample(decoder, source, self.n_samples, self.search.max_length)
         rewards = self.rewards(tokens, batch.index).to(tokens.device)
-        decoder.train()
         before = torch.cat([torch.full_like(tokens[..., :1], START), tokens[..., :-1]], -1)
-        features, _ = decoder.unroll(before, decoder.read(memory))
+        features, _ = decoder.unroll(before, source)
+        decoder.set_dropout(True)
         real = tokens != PAD
         logp = torch.zeros(tokens.shape, device=tokens.device)
         chosen = decoder.logits(features[real]).float().log_softmax(-1).gather(-1, tokens[real].unsqueeze(-1))
