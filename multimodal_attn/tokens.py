@@ -13,7 +13,13 @@ def build_word_tokenizer(texts: Iterable[str], min_count: int = 5) -> Tokenizer:
     tokenizer = Tokenizer(models.WordLevel(unk_token=SPECIALS[UNKNOWN]))
     apart = Regex(r"[^\p{L}\p{M}\p{N}'\-]+|(?<![\p{L}\p{N}])['\-]+|['\-]+(?![\p{L}\p{N}])")
     tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFC(), normalizers.Lowercase(), normalizers.Replace(apart, " "), normalizers.Strip()]
+        [
+            normalizers.NFC(),
+            normalizers.Lowercase(),
+            normalizers.Replace("\u2019", "'"),  # the typographic apostrophe
+            normalizers.Replace(apart, " "),
+            normalizers.Strip(),
+        ]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     counts: dict[str, int] = {}
@@ -22,8 +28,8 @@ def build_word_tokenizer(texts: Iterable[str], min_count: int = 5) -> Tokenizer:
             counts[word] = counts.get(word, 0) + 1
     kept = sorted((word for word, n in counts.items() if n >= min_count), key=lambda word: (-counts[word], word))
     vocabulary = {word: n for n, word in enumerate([*SPECIALS, *kept])}
+    # SPECIALS are not declared as such, or the library would also find them in people's texts
     tokenizer.model = models.WordLevel(vocabulary, unk_token=SPECIALS[UNKNOWN])
-    tokenizer.add_special_tokens(list(SPECIALS))
     return tokenizer
 
 
@@ -40,4 +46,5 @@ def text_to_ids(tokenizer: Tokenizer, text: str, max_tokens: int | None = None) 
 def ids_to_text(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
     """The sentence; everything from the first END on, and every special token, is left out."""
     ids = list(ids)
-    return tokenizer.decode(ids[: ids.index(END)] if END in ids else ids)
+    ids = ids[: ids.index(END)] if END in ids else ids
+    return tokenizer.decode([i for i in ids if i >= len(SPECIALS)])

@@ -73,7 +73,7 @@ class AttentionTrace:
         )
         geometry = PictureGeometry.from_dict(data["geometry"])
         weights = decode_weights(data["weights"])
-        if len(weights) != len(tokens) or (weights.size and weights.shape[2] != geometry.n_places):
+        if weights.ndim != 3 or weights.shape[::2] != (len(tokens), geometry.n_places):
             raise ValueError(f"weights of shape {weights.shape} do not fit {len(tokens)} tokens, {geometry}")
         return cls(data["text"], data["score"], tokens, weights, geometry, Origin(**data["origin"]))
 

@@ -81,8 +81,6 @@ class TaskCLI(LightningCLI):
                 f"{root} holds a run already; go on with --ckpt_path last, or name another folder with "
                 "--trainer.default_root_dir"
             )
-        for name in ("best", "last"):
-            config[name]["dirpath"] = config[name]["dirpath"] or str(root / "checkpoints")
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         config = self.config[self.subcommand]
@@ -94,6 +92,9 @@ class TaskCLI(LightningCLI):
             )
             fit = self.subcommand == "fit"
             kwargs["logger"] = [TensorBoardLogger(root, "", ""), csv_logger(root, "", "")] if fit else False
+        for saver in (self.config_init[self.subcommand][name] for name in ("best", "last")):
+            # here and not in the config, so that a checkpoint may be resumed into another folder
+            saver.dirpath = saver.dirpath or str(Path(config["trainer"]["default_root_dir"]) / "checkpoints")
         return super().instantiate_trainer(plugins=[AtomicCheckpointIO()], **kwargs)
 
 

@@ -214,6 +214,18 @@ def test_dropout_changes_training_only(form: str) -> None:
     assert torch.equal(decoder.eval() and unroll(decoder, tokens, memory)[0], evaluated)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("form", FORMS)
+def test_dropout_is_switched_alone(form: str) -> None:
+    decoder, (tokens, memory) = build(form, {}, dropout=0.5), inputs()
+    evaluated = unroll(decoder, tokens, memory)[0]
+    decoder.train().set_dropout(False)
+    torch.testing.assert_close(unroll(decoder, tokens, memory)[0], evaluated)
+    assert decoder.training and all(part.training for part in decoder.modules() if isinstance(part, nn.LSTM))
+    decoder.set_dropout(True)
+    assert not torch.allclose(unroll(decoder, tokens, memory)[0], evaluated)
+
+
 def test_unknown_form_is_refused_in_one_line_with_those_there_are() -> None:
     with pytest.raises(ConfigError) as caught:
         build("betwen", {})

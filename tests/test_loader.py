@@ -8,6 +8,8 @@ from torch.utils.data import Dataset
 
 from tasks.loader import EpochSampler, ResumableLoader
 
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes")
+
 N, BATCH = 23, 5  # four whole batches, and one that the first examples of the epoch fill up
 
 Item = tuple[int, int]  # index, epoch

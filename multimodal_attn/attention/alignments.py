@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from multimodal_attn.attention.masking import masked_softmax, masked_uniform
+from multimodal_attn.errors import ConfigError
 
 State = tuple[Tensor, ...]
 
@@ -39,7 +40,7 @@ class Softmax(Alignment):
 
     def __init__(self, temperature: float = 1.0) -> None:
         if not temperature > 0:
-            raise ValueError(f"temperature must be positive, not {temperature}")
+            raise ConfigError(f"attention: temperature must be positive, not {temperature}")
         self.temperature = temperature
 
     def __call__(self, energies: Tensor, mask: Tensor | None, state: State) -> tuple[Tensor, State]:

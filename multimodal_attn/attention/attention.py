@@ -7,6 +7,7 @@
 Nothing is kept on the module between steps, and weights are a return value.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from inspect import signature
@@ -18,6 +19,8 @@ from multimodal_attn.attention.alignments import ALIGNMENTS, State
 from multimodal_attn.attention.scores import SCORES, Constant, split_heads
 from multimodal_attn.errors import ConfigError
 from multimodal_attn.memory import Memory
+
+OWN = ("score", "align", "heads", "dim")
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class AttentionConfig:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "AttentionConfig":
-        own = {key: data[key] for key in ("score", "align", "heads", "dim") if key in data}
+        own = {key: data[key] for key in OWN if key in data}
         return cls(**own, options={key: value for key, value in data.items() if key not in own})
 
 
@@ -73,7 +76,8 @@ class Attention(nn.Module):
         self.score = score(query_dim, memory_dim, dim, heads, **_options_of(score, config.options))
         self.heads = heads
         self.value_map = nn.Linear(memory_dim, memory_dim) if heads > 1 else nn.Identity()
-        self.output_map = nn.Linear(memory_dim, memory_dim) if heads > 1 else nn.Identity()
+        # no bias, so that a row without a real place gives zeros; a decoder's next layer has one
+        self.output_map = nn.Linear(memory_dim, memory_dim, bias=False) if heads > 1 else nn.Identity()
 
     def project(self, memory: Memory) -> Keys:
         values = memory.clean()  # (B, S, D)
@@ -131,11 +135,13 @@ def build_attention(data: dict[str, Any], query_dim: int, memory_dim: int) -> At
 
 def _find(registry: dict[str, Any], name: str, stage: str) -> Any:
     if name not in registry:
-        near = get_close_matches(name, registry, 1, 0.0)[0]
-        raise ConfigError(
-            f"attention: no {stage} is called {name!r}; did you mean {near!r}? All: {', '.join(registry)}"
-        )
+        names = [*registry, "none"] if stage == "align" else list(registry)
+        raise ConfigError(f"attention: no {stage} is called {name!r}; {_nearest(str(name), names)}")
     return registry[name]
+
+
+def _nearest(name: str, names: Collection[str]) -> str:
+    return f"did you mean {get_close_matches(name, names, 1, 0.0)[0]!r}? All: {', '.join(names)}"
 
 
 def _option_names(kind: type) -> set[str]:
@@ -149,4 +155,4 @@ def _options_of(kind: type, options: dict[str, Any]) -> dict[str, Any]:
 def _check_options(options: dict[str, Any], *kinds: type) -> None:
     known = set().union(*map(_option_names, kinds))
     if unknown := sorted(set(options) - known):
-        raise ConfigError(f"attention: no option {unknown[0]!r} here; known: {', '.join(sorted(known)) or 'none'}")
+        raise ConfigError(f"attention: no option {unknown[0]!r} here; {_nearest(unknown[0], [*OWN, *sorted(known)])}")

@@ -11,6 +11,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from multimodal_attn.errors import ConfigError
+
 # Additive energies are computed in blocks of queries of about this many numbers, to stay in the processor's cache.
 BLOCK = 1 << 20
 
@@ -32,7 +34,9 @@ class Dot(nn.Module):
     def __init__(self, query_dim: int, memory_dim: int, dim: int, heads: int = 1, project: bool = True) -> None:
         super().__init__()
         if not project and (query_dim != memory_dim or heads != 1):
-            raise ValueError(f"project=False needs equal widths and one head: {query_dim}, {memory_dim}, {heads} heads")
+            raise ConfigError(
+                f"attention: project=False needs equal widths and one head: {query_dim}, {memory_dim}, {heads} heads"
+            )
         self.heads = heads
         self.query_map = nn.Linear(query_dim, dim, bias=False) if project else nn.Identity()
         self.key_map = nn.Linear(memory_dim, dim, bias=False) if project else nn.Identity()

@@ -1,14 +1,17 @@
 """Framing: a picture of any size becomes the square that a CNN reads, and the part of it that was read is known."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from multimodal_attn.errors import ConfigError
+
 Box = tuple[float, float, float, float]
+Fit = Literal["squash", "crop"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,11 @@ class Framing:
     """
 
     size: int = 224
-    fit: Literal["squash", "crop"] = "squash"
+    fit: Fit = "squash"
+
+    def __post_init__(self) -> None:
+        if self.size < 1 or self.fit not in get_args(Fit):
+            raise ConfigError(f"encoder: size starts at 1 and fit is one of {', '.join(get_args(Fit))}: {self}")
 
     def box(self, width: int, height: int) -> Box:
         """(left, top, right, bottom) of the part that is read, in pixels of a picture of width x height."""

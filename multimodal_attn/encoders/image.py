@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import torch
 import torchvision
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -107,7 +106,10 @@ class ImageEncoder(nn.Module):
 
 def _build_trunk(config: ImageEncoderConfig) -> nn.Sequential:
     default = config.weights == "DEFAULT"
-    model = torchvision.models.get_model(config.name, weights="DEFAULT" if default else None)
+    try:
+        model = torchvision.models.get_model(config.name, weights="DEFAULT" if default else None)
+    except OSError as error:
+        raise ConfigError(f"encoder weights: DEFAULT cannot be downloaded ({error}); give a file, or null") from error
     if config.weights and not default:
         load_parameters(model, config.weights)
     blocks = model.features if hasattr(model, "features") else [getattr(model, name) for name in RESNET_BLOCKS]
@@ -122,8 +124,8 @@ def load_parameters(model: nn.Module, path: str) -> None:
         model.load_state_dict(state)
     except FileNotFoundError as error:
         raise ConfigError(f"encoder weights: no file {path}; give a path, DEFAULT (downloads), or null") from error
-    except (OSError, SafetensorError, RuntimeError, ValueError, EOFError) as error:
-        why = str(error).splitlines()[0][:200]
+    except Exception as error:  # a file of another kind makes the readers raise nearly every class there is
+        why = " ".join(str(error).split())[:200] or type(error).__name__
         raise ConfigError(f"encoder weights: {path} does not fit {type(model).__name__}: {why}") from error
 
 

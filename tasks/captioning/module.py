@@ -8,8 +8,8 @@ from multimodal_attn.encoders import ImageEncoderConfig
 from multimodal_attn.losses import self_critical
 from multimodal_attn.memory import Memory
 from multimodal_attn.model import decode
-from multimodal_attn.search import SearchConfig, sample
-from multimodal_attn.tokens import END, PAD, START
+from multimodal_attn.search import SearchConfig, sample, without_specials
+from multimodal_attn.tokens import END, START
 from multimodal_attn.trace import AttentionTrace, Origin
 from tasks.captioning.datamodule import CaptionBatch
 from tasks.captioning.metrics import CIDEr, caption_scores
@@ -62,17 +62,17 @@ class CaptioningModule(SequenceModule):
         decoder = self.model.decoder
         decoder.set_dropout(False)
         source = decoder.read(memory)
-        tokens = sample(decoder, source, self.n_samples, self.search.max_length)
+        tokens, drawn = sample(decoder, source, self.n_samples, self.search.max_length)
         rewards = self.rewards(tokens, batch.index).to(tokens.device)
         before = torch.cat([torch.full_like(tokens[..., :1], START), tokens[..., :-1]], -1)
         features, _ = decoder.unroll(before, source)
         decoder.set_dropout(True)
-        real = tokens != PAD
+        chances = without_specials(decoder.logits(features[drawn]).float()).log_softmax(-1)
         logp = torch.zeros(tokens.shape, device=tokens.device)
-        chosen = decoder.logits(features[real]).float().log_softmax(-1).gather(-1, tokens[real].unsqueeze(-1))
-        logp[real] = chosen.squeeze(-1)
+        logp[drawn] = chances.gather(-1, tokens[drawn].unsqueeze(-1)).squeeze(-1)
         self.log("train/sample_cider", rewards.mean(), prog_bar=True)
-        return self_critical(logp, rewards, real)
+        self.log("train/sample_length", drawn.sum(-1).float().mean())
+        return self_critical(logp, rewards, drawn)
 
     def caption(self, batch: CaptionBatch) -> dict[int, AttentionTrace]:
         """Free-running: the best sentence of every picture, by its index among the examples."""
