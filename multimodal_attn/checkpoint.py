@@ -30,7 +30,7 @@ def save_checkpoint(
     about: what else config.json should say, such as metrics and provenance. card: the model card, in Markdown.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    state = {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}
+    state = {name: _halve(tensor).contiguous() for name, tensor in model.state_dict().items()}
     save_file(state, folder / PARAMETERS)
     (folder / PARAMETERS).chmod(0o644)  # safetensors writes files that only their owner can read
     (folder / TOKENIZER).write_text(model.tokenizer.to_str(pretty=True), encoding="utf-8")
@@ -120,6 +120,10 @@ def _fill(model: Model, path: Path) -> None:
                     tensor.copy_(file.get_tensor(name))
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def _halve(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.half() if tensor.is_floating_point() else tensor
 
 
 def count_parameters(module: torch.nn.Module) -> int:

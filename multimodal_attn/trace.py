@@ -47,7 +47,9 @@ class AttentionTrace:
     origin: Origin = Origin()
 
     def map(self, token: int) -> np.ndarray:
-        """(rows, cols) weights of one token, averaged over the heads."""
+        """(rows, cols) weights of one token, averaged over the heads. Raises ValueError where there are none."""
+        if not self.weights.shape[1]:
+            raise ValueError("a model without attention has no maps")
         return self.weights[token].mean(0).reshape(self.geometry.rows, self.geometry.cols)
 
     def to_dict(self, weights: bool = True) -> dict:

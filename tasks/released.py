@@ -2,11 +2,15 @@
 
 import argparse
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from multimodal_attn.checkpoint import count_parameters, save_checkpoint
 from multimodal_attn.decoders import DecoderConfig
@@ -24,7 +28,13 @@ def build_parser(task: str) -> argparse.ArgumentParser:
         f"multimodal-attn {task} export",
         description="Turn a training checkpoint into a checkpoint folder, the form in which models are released.",
     )
-    parser.add_argument("--ckpt_path", default="last", help="a .ckpt file, or `last` for the newest one (default)")
+    parser.add_argument(
+        "--ckpt_path",
+        nargs="+",
+        default=["last"],
+        help="a .ckpt file, or `last` for the newest one (default); the parameters of several of one run are averaged",
+    )
+    parser.add_argument("--no_repeat", type=int, help="search default to release, where it is not the training's")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     parser.add_argument("--card", type=Path, help="text of the model card, Markdown")
     parser.add_argument("--scores", type=Path, help="JSON file of scores, as `test` writes it")
@@ -34,22 +44,33 @@ def build_parser(task: str) -> argparse.ArgumentParser:
 
 def export_main(task: str, argv: list[str]) -> int:
     args = build_parser(task).parse_args(argv)
-    path, checkpoint = find_checkpoint(args.ckpt_path, RUNS / task)
+    paths, checkpoints = zip(*(find_checkpoint(path, RUNS / task) for path in args.ckpt_path), strict=True)
+    checkpoint = checkpoints[0] | {"state_dict": average([each["state_dict"] for each in checkpoints])}
     model, search = restore_model(checkpoint)
+    if args.no_repeat is not None:
+        search = replace(search, no_repeat=args.no_repeat)
     about = {
         "metrics": _read_json(args.scores) if args.scores else {},
         "provenance": {
             "commit": args.commit,
-            "epoch": checkpoint["epoch"],
-            "step": checkpoint["global_step"],
+            "epochs": [each["epoch"] for each in checkpoints],
+            "steps": [each["global_step"] for each in checkpoints],
             "training": yaml.safe_load(checkpoint["config"]),
         },
         "n_parameters": {"encoder": count_parameters(model.encoder), "decoder": count_parameters(model.decoder)},
     }
     card = args.card.read_text(encoding="utf-8") if args.card else f"# {args.out.name}\n"
     save_checkpoint(args.out, model, search, task, about, card)
-    print(f"{path} -> {args.out}")
+    print(f"{', '.join(map(str, paths))} -> {args.out}")
     return 0
+
+
+def average(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Mean of the parameters of several checkpoints. Raises UserError when they are of different models."""
+    shapes = [{name: tensor.shape for name, tensor in state.items()} for state in states]
+    if any(other != shapes[0] for other in shapes):
+        raise UserError("the checkpoints are of different models and cannot be averaged; name those of one run")
+    return {name: torch.stack([state[name].double() for state in states]).mean(0) for name in states[0]}
 
 
 def restore_model(checkpoint: dict[str, Any]) -> tuple[Model, SearchConfig]:

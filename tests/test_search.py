@@ -259,6 +259,13 @@ def test_samples_follow_the_softmax_at_their_temperature() -> None:
         assert chi_square < 39.1  # 12 degrees of freedom: one honest sampler in 10,000 is beyond
 
 
+def test_samples_stop_when_all_have_ended() -> None:
+    logits = torch.zeros(11)
+    logits[END] = 30.0
+    tokens, chosen = sample(TableDecoder(), same_row(logits), 7, max_length=5)
+    assert tokens.tolist() == [[[END]] * 7] and chosen.all()
+
+
 @pytest.mark.parametrize(
     "options", [{"beam": 0}, {"max_length": 0}, {"min_length": -1}, {"min_length": 31}, {"no_repeat": -1}], ids=str
 )

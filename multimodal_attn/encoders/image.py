@@ -63,6 +63,8 @@ class ImageEncoder(nn.Module):
             raise ConfigError(
                 f"encoder: no architecture {config.name!r} here; choose one of {', '.join(ARCHITECTURES)}"
             )
+        if config.stride not in (8, 16, 32):
+            raise ConfigError(f"encoder: stride is 8, 16 or 32, not {config.stride}")
         self.config = config
         self.framing = Framing(config.size, config.fit)
         self.trunk = _build_trunk(config)
@@ -83,7 +85,10 @@ class ImageEncoder(nn.Module):
         return Memory(self.trunk(x).flatten(2).transpose(1, 2))  # (B, S, D)
 
     def train(self, mode: bool = True) -> "ImageEncoder":
+        """Frozen blocks stay in evaluation mode, so that their features are the same at every pass."""
         super().train(mode)
+        for block in self.trunk:
+            block.train(mode and any(parameter.requires_grad for parameter in block.parameters()))
         for module in self.trunk.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
@@ -93,6 +98,7 @@ class ImageEncoder(nn.Module):
         """Freeze all blocks, or train those from `trainable_from` on."""
         for position, block in enumerate(self.trunk):
             block.requires_grad_(trainable and position >= self.config.trainable_from)
+        self.train(self.training)
 
     def geometry(self, width: int, height: int) -> PictureGeometry:
         """Where the grid lies in an upright picture of width x height pixels."""
