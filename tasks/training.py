@@ -153,7 +153,7 @@ def completed(argv: list[str], task: str, folder: Path) -> list[str]:
     place = args.index("--ckpt_path")
     name = args[place + 1] if place + 1 < len(args) else ""
     if Path(name).is_dir():
-        config = read_config(Path(name)).get("provenance", {}).get("training")
+        config = released_config(Path(name), task)
         args[place] = "--model.checkpoint"
     else:
         path, checkpoint = find_checkpoint(name, RUNS / task)
@@ -165,3 +165,14 @@ def completed(argv: list[str], task: str, folder: Path) -> list[str]:
         raise ConfigError(f"{name} carries no config; name one with --config")
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     return [args[0], "--config", str(folder / "config.yaml"), *args[1:]]
+
+
+def released_config(folder: Path, task: str) -> dict[str, Any] | None:
+    """The config that a released model was trained with, to be scored in float32 in a run folder of its own."""
+    released = read_config(folder)
+    config = released.get("provenance", {}).get("training")
+    if config:
+        config["trainer"] |= {"precision": "32-true", "default_root_dir": str(RUNS / task / folder.resolve().name)}
+        config["model"]["search"] |= released["search"]
+        config["ckpt_path"] = None  # the run may itself have been resumed from one
+    return config
