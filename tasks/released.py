@@ -55,7 +55,7 @@ def export_main(task: str, argv: list[str]) -> int:
             "commit": args.commit,
             "epochs": [each["epoch"] for each in checkpoints],
             "steps": [each["global_step"] for each in checkpoints],
-            "training": yaml.safe_load(checkpoint["config"]),
+            "training": yaml.safe_load(checkpoint["config"]) | {"ckpt_path": None},
         },
         "n_parameters": {"encoder": count_parameters(model.encoder), "decoder": count_parameters(model.decoder)},
     }

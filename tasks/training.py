@@ -174,5 +174,4 @@ def released_config(folder: Path, task: str) -> dict[str, Any] | None:
     if config:
         config["trainer"] |= {"precision": "32-true", "default_root_dir": str(RUNS / task / folder.resolve().name)}
         config["model"]["search"] |= released["search"]
-        config["ckpt_path"] = None  # the run may itself have been resumed from one
     return config
