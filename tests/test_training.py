@@ -133,7 +133,7 @@ def test_what_was_trained_is_exported_scored_and_used(colours: Path, whole: Path
     run(from_ckpt, cwd)
     assert json.loads((cwd / "again/scores-test.json").read_text()) == pytest.approx(scores, abs=1e-3)
     run(command("predict", "--ckpt_path", "model", "--data.predict_paths", f"[{colours}]"), cwd)
-    rows = (cwd / "runs/captioning/one/captions-predict.jsonl").read_text().splitlines()
+    rows = (cwd / "runs/captioning/model/captions-predict.jsonl").read_text().splitlines()
     assert len(rows) == 23
 
 

@@ -117,7 +117,11 @@ def lstm_gates(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def lstm_step(lstm: nn.LSTM, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """One step of a fused one-layer nn.LSTM for x (B, M, X), state (hidden, cell) each (B, M, H)."""
-    hidden, cell = state
-    gates = nn.functional.linear(x, lstm.weight_ih_l0, lstm.bias_ih_l0)
-    return lstm_gates(gates + nn.functional.linear(hidden, lstm.weight_hh_l0, lstm.bias_hh_l0), cell)
+    """One step of a one-layer nn.LSTM for x (B, M, X), state (hidden, cell) each (B, M, H).
+
+    The fused call, even for one step: on a CPU its products run at twice the rate of those of a plain linear layer.
+    """
+    first = tuple(part.flatten(0, 1).unsqueeze(0).contiguous() for part in state)
+    _, last = lstm(x.flatten(0, 1).unsqueeze(1), first)
+    hidden, cell = (part.squeeze(0).unflatten(0, x.shape[:2]) for part in last)
+    return hidden, cell
