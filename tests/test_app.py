@@ -152,7 +152,12 @@ def test_no_upload_outlives_the_app(tmp_path, ending):
     serve = "import tests.fake_captioner as f, multimodal_attn.ui.app as a; a.launch(f.FakeCaptioner(), port={})"
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     process = subprocess.Popen(
-        [sys.executable, "-c", serve.format(free_port())], env=environment, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", serve.format(free_port())],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        # a test run in the background inherits that SIGINT is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     url = process.stdout.readline().split()[1]
     (upload,) = httpx.post(f"{url}gradio_api/upload", files={"files": ("a.png", b"123")}, trust_env=False).json()
