@@ -21,6 +21,7 @@ from benchmarks.textbook import TextbookDecoder
 from benchmarks.textbook_search import search_one
 from multimodal_attn import load
 from multimodal_attn.decoders import Decoder, DecoderConfig, build_decoder
+from multimodal_attn.errors import UserError
 from multimodal_attn.memory import Memory
 from multimodal_attn.search import SearchConfig, beam_search
 from multimodal_attn.tokens import END
@@ -92,7 +93,10 @@ def main() -> None:
     timing.one_thread()
     print(timing.machine())
     decoders = real_decoder(args.checkpoint, args.pictures) if args.checkpoint else random_decoders()
-    cases = [(name, *parts, replace(search, beam=k)) for name, *parts, search in decoders for k in BEAMS]
+    try:
+        cases = [(name, *parts, replace(search, beam=k)) for name, *parts, search in decoders for k in BEAMS]
+    except (UserError, OSError) as error:
+        parser.error(str(error))
     timing.print_table(COLUMNS, [compare(*case, args.rounds) for case in cases])
 
 

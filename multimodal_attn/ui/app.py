@@ -2,12 +2,9 @@
 
 import html
 import logging
-import os
 import signal
 import sys
-import tempfile
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +14,7 @@ from starlette.middleware import Middleware
 from multimodal_attn.errors import UserError
 from multimodal_attn.media import read_picture
 from multimodal_attn.trace import AttentionTrace
+from multimodal_attn.ui import temporary_folder
 from multimodal_attn.ui.limits import MAX_FILE, Limits
 from multimodal_attn.ui.viewer import PREVIEW_SIDE, build_viewer, complete, picture_media, problem, read_static, waiting
 
@@ -34,14 +32,6 @@ class Captioner(Protocol):
     def __call__(self, source: str) -> AttentionTrace: ...
 
 
-@cache
-def temporary_folder() -> tempfile.TemporaryDirectory:
-    """One folder per process for uploads and previews, closed to other users and removed at exit."""
-    folder = tempfile.TemporaryDirectory(prefix="multimodal-attn-")
-    os.environ["GRADIO_TEMP_DIR"] = folder.name
-    return folder
-
-
 def caption(predictor: Captioner, source: str) -> Iterator[dict]:
     """Payloads of one picture: the picture at once, then its trace; or the problem, in one line."""
     try:
@@ -57,7 +47,6 @@ def caption(predictor: Captioner, source: str) -> Iterator[dict]:
 
 def build_app(predictor: Captioner) -> gr.Blocks:
     """The page, not yet served."""
-    temporary_folder()
     gr.set_static_paths(EXAMPLES)  # served from where they are, without a copy
     with gr.Blocks(
         title="Where the model looked", delete_cache=(600, 3600), analytics_enabled=False, fill_width=True
