@@ -16,7 +16,7 @@ SOURCES = [*ROOT.glob("multimodal_attn/**/*.py"), *ROOT.glob("tasks/**/*.py"), R
 # each part knows only parts of the lines above it
 LAYERS = (
     {"errors"},
-    {"geometry", "media", "memory", "tokens"},
+    {"geometry", "linear", "media", "memory", "tokens"},
     {"attention", "encoders", "losses"},
     {"decoders"},
     {"search"},

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from multimodal_attn.attention.alignments import ALIGNMENTS, State
 from multimodal_attn.attention.scores import SCORES, Constant, split_heads
 from multimodal_attn.errors import ConfigError
+from multimodal_attn.linear import Linear
 from multimodal_attn.memory import Memory
 
 OWN = ("score", "align", "heads", "dim")
@@ -75,9 +76,9 @@ class Attention(nn.Module):
         self.align = align(**_options_of(align, config.options))
         self.score = score(query_dim, memory_dim, dim, heads, **_options_of(score, config.options))
         self.heads = heads
-        self.value_map = nn.Linear(memory_dim, memory_dim) if heads > 1 else nn.Identity()
+        self.value_map = Linear(memory_dim, memory_dim) if heads > 1 else nn.Identity()
         # no bias, so that a row without a real place gives zeros; a decoder's next layer has one
-        self.output_map = nn.Linear(memory_dim, memory_dim, bias=False) if heads > 1 else nn.Identity()
+        self.output_map = Linear(memory_dim, memory_dim, bias=False) if heads > 1 else nn.Identity()
 
     def project(self, memory: Memory) -> Keys:
         values = memory.clean()  # (B, S, D)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_attn.errors import ConfigError
+from multimodal_attn.linear import Linear
 
 # Additive energies are computed in blocks of queries of about this many numbers, to stay in the processor's cache.
 BLOCK = 1 << 20
@@ -38,8 +39,8 @@ class Dot(nn.Module):
                 f"attention: project=False needs equal widths and one head: {query_dim}, {memory_dim}, {heads} heads"
             )
         self.heads = heads
-        self.query_map = nn.Linear(query_dim, dim, bias=False) if project else nn.Identity()
-        self.key_map = nn.Linear(memory_dim, dim, bias=False) if project else nn.Identity()
+        self.query_map = Linear(query_dim, dim, bias=False) if project else nn.Identity()
+        self.key_map = Linear(memory_dim, dim, bias=False) if project else nn.Identity()
 
     def keys(self, values: Tensor) -> Tensor:
         return split_heads(self.key_map(values), self.heads)
@@ -67,7 +68,7 @@ class General(nn.Module):
     def __init__(self, query_dim: int, memory_dim: int, dim: int, heads: int = 1) -> None:
         super().__init__()
         self.heads = heads
-        self.key_map = nn.Linear(memory_dim, heads * query_dim, bias=False)
+        self.key_map = Linear(memory_dim, heads * query_dim, bias=False)
 
     def keys(self, values: Tensor) -> Tensor:
         return split_heads(self.key_map(values), self.heads)
@@ -84,8 +85,8 @@ class Additive(nn.Module):
     def __init__(self, query_dim: int, memory_dim: int, dim: int, heads: int = 1) -> None:
         super().__init__()
         self.heads = heads
-        self.query_map = nn.Linear(query_dim, dim)
-        self.key_map = nn.Linear(memory_dim, dim, bias=False)
+        self.query_map = Linear(query_dim, dim)
+        self.key_map = Linear(memory_dim, dim, bias=False)
         self.v = nn.Parameter(torch.empty(heads, dim // heads))
         nn.init.normal_(self.v, std=(dim // heads) ** -0.5)
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_attn.attention import Keys, build_attention
+from multimodal_attn.linear import Linear, linear
 from multimodal_attn.memory import Memory
 
 
@@ -75,14 +76,14 @@ class Decoder(nn.Module):
         dim = config.dim
         self.config = config
         # normalised, since a dot score with the small outputs of a fresh projection is too flat to learn from
-        self.bridge = nn.Sequential(nn.Linear(memory_dim, dim), nn.LayerNorm(dim), nn.Dropout(config.dropout))
+        self.bridge = nn.Sequential(Linear(memory_dim, dim), nn.LayerNorm(dim), nn.Dropout(config.dropout))
         self.embedding = nn.Embedding(n_tokens, dim)
         nn.init.normal_(self.embedding.weight, std=dim**-0.5)  # tied: rows serve as output vectors too
         self.dropout = SequenceDropout(config.dropout)
         self.attention = build_attention({"dim": dim} | config.attention, dim, dim)
         context_dim = self.attention.context_dim
-        self.gate = nn.Linear(dim, context_dim) if config.gate and context_dim else None
-        self.head = nn.Linear(dim + context_dim, dim)
+        self.gate = Linear(dim, context_dim) if config.gate and context_dim else None
+        self.head = Linear(dim + context_dim, dim)
         self.bias = nn.Parameter(torch.zeros(n_tokens))
 
     def set_dropout(self, active: bool) -> None:
@@ -106,7 +107,7 @@ class Decoder(nn.Module):
         return self.dropout(self.head(self.dropout(torch.cat([hidden, context], -1))))
 
     def logits(self, features: Tensor) -> Tensor:
-        return nn.functional.linear(features, self.embedding.weight, self.bias)
+        return linear(features, self.embedding.weight, self.bias)
 
 
 def lstm_gates(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
@@ -117,11 +118,7 @@ def lstm_gates(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def lstm_step(lstm: nn.LSTM, x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """One step of a one-layer nn.LSTM for x (B, M, X), state (hidden, cell) each (B, M, H).
-
-    The fused call, even for one step: on a CPU its products run at twice the rate of those of a plain linear layer.
-    """
-    first = tuple(part.flatten(0, 1).unsqueeze(0).contiguous() for part in state)
-    _, last = lstm(x.flatten(0, 1).unsqueeze(1), first)
-    hidden, cell = (part.squeeze(0).unflatten(0, x.shape[:2]) for part in last)
-    return hidden, cell
+    """One step of a one-layer nn.LSTM for x (B, M, X), state (hidden, cell) each (B, M, H)."""
+    hidden, cell = state
+    gates = linear(x, lstm.weight_ih_l0, lstm.bias_ih_l0)
+    return lstm_gates(gates + linear(hidden, lstm.weight_hh_l0, lstm.bias_hh_l0), cell)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_attn.decoders.base import Decoder, DecoderConfig, Source, Step, lstm_gates, lstm_step
+from multimodal_attn.linear import Linear
 from multimodal_attn.memory import map_state
 
 
@@ -19,7 +20,7 @@ class BetweenLSTMDecoder(Decoder):
         dim = config.dim
         self.words = nn.LSTM(dim, dim, batch_first=True)
         self.sentence = nn.LSTM(dim + self.attention.context_dim, dim, batch_first=True)
-        self.first = nn.Linear(dim, 4 * dim)
+        self.first = Linear(dim, 4 * dim)
 
     def start(self, source: Source, n_queries: int) -> tuple:
         first = torch.tanh(self.first(source.summary)).unsqueeze(1).expand(-1, n_queries, -1)  # (B, M, 4H)
@@ -56,9 +57,9 @@ class BeforeLSTMDecoder(Decoder):
     def __init__(self, config: DecoderConfig, memory_dim: int, n_tokens: int) -> None:
         super().__init__(config, memory_dim, n_tokens)
         dim = config.dim
-        self.from_word = nn.Linear(dim, 4 * dim)
-        self.from_state = nn.Linear(dim + self.attention.context_dim, 4 * dim, bias=False)
-        self.first = nn.Linear(dim, 2 * dim)
+        self.from_word = Linear(dim, 4 * dim)
+        self.from_state = Linear(dim + self.attention.context_dim, 4 * dim, bias=False)
+        self.first = Linear(dim, 2 * dim)
 
     def start(self, source: Source, n_queries: int) -> tuple:
         first = torch.tanh(self.first(source.summary)).unsqueeze(1).expand(-1, n_queries, -1)
