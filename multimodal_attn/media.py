@@ -1,7 +1,6 @@
 """Reading pictures: the one decoder of training, command line and app. Every failure is one MediaError."""
 
 import io
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from multimodal_attn.errors import MediaError
+from multimodal_attn.files import media_files, open_file, printable
 
 Source = str | Path | bytes | Image | np.ndarray
 
@@ -95,31 +95,12 @@ def name_of(source: Source) -> str:
     """What messages call the source: its path on one printable line, or its kind."""
     if isinstance(source, np.ndarray | bytes):
         return "array" if isinstance(source, np.ndarray) else "picture given as bytes"
-    path = getattr(source, "filename", "") or "picture" if isinstance(source, Image) else source
-    return "".join(letter if letter.isprintable() else "?" for letter in str(path))
+    return printable(getattr(source, "filename", "") or "picture" if isinstance(source, Image) else source)
 
 
 def picture_files(paths: Sequence[str | Path]) -> Iterator[Path]:
-    """Files as given, whatever their extension, and the pictures inside folders, recursively and sorted.
-
-    Paths that do not exist and folders that cannot be listed come out too, so that `read_picture` reports them.
-    Hidden entries and links to folders inside a folder are left out; a loop of links is therefore harmless.
-    """
-    for path in map(Path, paths):
-        if path.is_dir():
-            yield from pictures_in(path)
-        else:
-            yield path
-
-
-def pictures_in(folder: Path) -> Iterator[Path]:
-    failed: list[OSError] = []
-    for root, folders, files in os.walk(folder, onerror=failed.append):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS:
-                yield Path(root, name)
-    yield from (Path(error.filename) for error in failed)
+    """Files as given and the pictures inside folders; see `media_files`."""
+    return media_files(paths, EXTENSIONS)
 
 
 def open_picture(source: Source, name: str) -> Image:
@@ -137,18 +118,8 @@ def open_picture(source: Source, name: str) -> Image:
 
 
 def read_file(path: Path, name: str) -> bytes:
-    try:
-        if not path.exists():
-            raise MediaError(f"{name}: no such file; check the path")
-        if path.is_dir():
-            os.listdir(path)  # says so if the folder is closed to us
-            raise MediaError(f"{name}: a folder, not a picture; name a file in it")
-        if not path.is_file():
-            raise MediaError(f"{name}: not a regular file; copy the picture to one first")
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
-        raise MediaError(f"{name}: {getattr(error, 'strerror', None) or error}; check the path") from error
+    with open_file(path, name, "picture") as file:
+        return file.read(MAX_BYTES + 1)
 
 
 def check_bytes(data: bytes, name: str) -> None:

@@ -1,0 +1,141 @@
+"""Is a sound file whole? Decoders read what is left of a truncated one without a word, so its own headers are asked."""
+
+import re
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO
+
+SLACK = 256  # bytes that sloppy writers count too many in a WAV header; a few milliseconds at most
+UNKNOWN_LENGTH = 2**31 - 2**16  # bytes: from about 2 GB on it is what writers to a pipe put down, who cannot know
+MAX_CHUNKS = 1_000
+MAX_PAGE = 65_307  # bytes, RFC 3533
+MAX_FRAME = 2_881  # bytes of an MPEG frame
+
+# MPEG-1 and MPEG-2 layer III, ISO 11172-3 and 13818-3: kbit/s by index, Hz by index
+BITRATES = (
+    (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+)
+MPEG_RATES = (44_100, 48_000, 32_000)
+SPARE_FRAMES = 5  # the encoder's delay, padding and index frame, which not every writer counts
+
+
+def damage_of(file: BinaryIO, size: int) -> str | None:
+    """What is wrong with a WAV, Ogg or MP3 file of `size` bytes, in words; None if nothing shows, or for other kinds.
+
+    Reads headers only; of an MP3 those of all frames, as no other place tells how many there are.
+    """
+    file.seek(0)
+    start = file.read(12)
+    if start[:4] in (b"RIFF", b"RF64"):
+        return wav_damage(file, size)
+    if start[:4] == b"OggS":
+        return ogg_damage(file, size)
+    return mp3_damage(file, size) if is_mp3(start) else None
+
+
+def is_mp3(start: bytes) -> bool:
+    return start[:3] == b"ID3" or re.match(rb"\xff[\xe2-\xff]", start) is not None
+
+
+def wav_damage(file: BinaryIO, size: int) -> str | None:
+    """Compares the length of the data chunk with what follows it."""
+    position, long_length = 12, UNKNOWN_LENGTH
+    for _ in range(MAX_CHUNKS):
+        file.seek(position)
+        header = file.read(24)
+        if len(header) < 8:
+            return "cut short: no sound in it"
+        kind, length = struct.unpack("<4sI", header[:8])
+        if kind == b"ds64":  # of RF64, EBU Tech 3306: lengths of more than 32 bits
+            long_length = int.from_bytes(header[16:24], "little")
+        if kind == b"data":
+            return data_damage(long_length if length == 2**32 - 1 else length, size - position - 8)
+        position += 8 + length + length % 2
+    return "no sound in it"
+
+
+def data_damage(declared: int, present: int) -> str | None:
+    if not declared and present > SLACK:
+        return "its header says that it is empty, so the recorder was stopped before it could finish"
+    is_short = declared < UNKNOWN_LENGTH and declared - present > SLACK
+    return f"cut short: {declared - present} of {declared} bytes are missing" if is_short else None
+
+
+def ogg_damage(file: BinaryIO, size: int) -> str | None:
+    """The last page has to be there in full. Its end-of-stream flag may be missing if nothing follows: some recorders
+    never set it."""
+    file.seek(max(0, size - 2 * MAX_PAGE))
+    tail = file.read()
+    page = tail[tail.rfind(b"OggS") :]
+    length = 27 + page[26] + sum(page[27 : 27 + page[26]]) if len(page) > 26 else len(page) + 1
+    ends = len(page) >= length and (page[5] & 4 or len(page) == length)
+    return None if ends else "cut short: the last page is not complete"
+
+
+def mp3_damage(file: BinaryIO, size: int) -> str | None:
+    """Walks over the frames and compares their number with the index in the first one ("Xing" or "Info"). Without an
+    index decoders guess the length from the bit rate of the first frame, so all must have that one."""
+    position = after_tag(file)
+    file.seek(position)
+    first = file.read(MAX_FRAME)
+    if not frame_of(first):
+        return None  # another layer, a free format or garbage: the decoder will tell
+    n_frames, bitrates = 0, set()
+    for start, end, bitrate in frames_from(file, position, like=first):
+        if end > size and start == position:  # after other bytes it is no frame but looks like one by chance
+            return "cut short: the last frame is not complete"
+        n_frames, position = n_frames + 1, end
+        bitrates.add(bitrate)
+    n_indexed = indexed_frames(first)
+    if n_indexed is None:
+        return "an MP3 of varying bit rate without an index" if len(bitrates) > 1 else None
+    if abs(n_frames - n_indexed) > SPARE_FRAMES + n_indexed // 100:
+        return f"cut short or joined: the index tells of {n_indexed} frames, {n_frames} are there"
+    return None
+
+
+def after_tag(file: BinaryIO) -> int:
+    """Where the ID3v2 tag ends; its length has seven bits a byte."""
+    file.seek(0)
+    start = file.read(10)
+    if start[:3] != b"ID3" or len(start) < 10:
+        return 0
+    return 10 + sum(byte << shift for byte, shift in zip(start[6:], (21, 14, 7, 0), strict=True))
+
+
+def frame_of(header: bytes) -> tuple[int, int] | None:
+    """(bytes, bit rate in kbit/s) of the layer III frame that begins here."""
+    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
+        return None
+    version, bitrate, rate = header[1] >> 3 & 3, header[2] >> 4, header[2] >> 2 & 3
+    if version == 1 or rate == 3 or bitrate in (0, 15):
+        return None
+    old = version == 3  # MPEG-1; 2 is MPEG-2 of half its rates, 0 is MPEG-2.5 of a quarter
+    kbits = BITRATES[0 if old else 1][bitrate]
+    hertz = MPEG_RATES[rate] >> {3: 0, 2: 1, 0: 2}[version]
+    return (144_000 if old else 72_000) * kbits // hertz + (header[2] >> 1 & 1), kbits
+
+
+def frames_from(file: BinaryIO, position: int, like: bytes) -> Iterator[tuple[int, int, int]]:
+    """(start, end, bit rate) of each frame of the same version, layer and rate; what lies between frames is skipped."""
+    same = bytes(byte for byte in range(0x10, 0xF0) if byte & 0x0C == like[2] & 0x0C)
+    header = re.compile(b"\xff" + re.escape(like[1:2]) + b"[" + re.escape(same) + b"]", re.DOTALL)
+    while True:
+        file.seek(position)
+        start = file.read(4)
+        if len(start) < 4:
+            return
+        if header.match(start):
+            length, bitrate = frame_of(start)
+            yield position, position + length, bitrate
+            position += length
+        else:
+            found = header.search(start + file.read(MAX_PAGE))
+            position += found.start() if found else MAX_PAGE
+
+
+def indexed_frames(first: bytes) -> int | None:
+    """The number of frames that the index in the first frame gives, if there is one."""
+    found = re.search(rb"(?:Xing|Info)...[\x01\x03\x05\x07\x09\x0b\x0d\x0f](....)", first[:200], re.DOTALL)
+    return int.from_bytes(found[1]) if found else None

@@ -1,0 +1,53 @@
+"""What pictures and sounds share on their way in: names for messages, files inside folders, and opening one safely."""
+
+import os
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from multimodal_attn.errors import MediaError
+
+
+def printable(path: object) -> str:
+    """A path as messages show it: on one line, without control characters."""
+    return "".join(letter if letter.isprintable() else "?" for letter in str(path))
+
+
+def media_files(paths: Sequence[str | Path], extensions: Collection[str]) -> Iterator[Path]:
+    """Files as given, whatever their extension, and those inside folders that have one of `extensions` (lower case).
+
+    Folders are walked recursively and sorted. Paths that do not exist and folders that cannot be listed come out too,
+    so that reading reports them. Hidden entries and links to folders inside a folder are left out; a loop of links is
+    therefore harmless.
+    """
+    for path in map(Path, paths):
+        if path.is_dir():
+            yield from files_in(path, extensions)
+        else:
+            yield path
+
+
+def files_in(folder: Path, extensions: Collection[str]) -> Iterator[Path]:
+    failed: list[OSError] = []
+    for root, folders, files in os.walk(folder, onerror=failed.append):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if not name.startswith(".") and Path(name).suffix.lower() in extensions:
+                yield Path(root, name)
+    yield from (Path(error.filename) for error in failed)
+
+
+def open_file(path: Path, name: str, kind: str) -> BinaryIO:
+    """An open regular file. Raises MediaError, calling the wanted thing `kind` ("picture"), for everything else."""
+    try:
+        if not path.exists():
+            raise MediaError(f"{name}: no such file; check the path")
+        if path.is_dir():
+            os.listdir(path)  # says so if the folder is closed to us
+            raise MediaError(f"{name}: a folder, not a {kind}; name a file in it")
+        if not path.is_file():
+            raise MediaError(f"{name}: not a regular file; copy the {kind} to one first")
+        # opened by number, so that no decoder can guess the format from the file's name
+        return os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)), "rb")
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        raise MediaError(f"{name}: {getattr(error, 'strerror', None) or error}; check the path") from error
