@@ -1,8 +1,10 @@
 """Search: from a decoder and its source to the best sentences. Beam search is batched over inputs; beam 1 is greedy.
 
-A beam's hypotheses are the M queries per memory of the attention, so keys and values are never repeated.
+A beam's hypotheses are the M queries per memory of the attention, so keys and values are never repeated. What a next
+token is worth is a weighted sum over scorers: the decoder is one, CTC and a language model may join it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,9 +14,8 @@ from torch import Tensor
 from multimodal_attn.decoders import Decoder, Source
 from multimodal_attn.errors import ConfigError
 from multimodal_attn.memory import select_inputs, select_queries
+from multimodal_attn.scorers import NEVER, DecoderScorer, Scorer, close, score_all
 from multimodal_attn.tokens import END, PAD, START, UNKNOWN
-
-NEVER = -torch.inf
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,12 @@ class SearchConfig:
         no_repeat: no sequence of this many tokens comes twice in a sentence; 0 allows all.
         min_length: tokens before the end of the sentence.
         max_length: tokens at most, the end not counted.
+        ctc: weight of the CTC head's prefix scores; the decoder has the rest, so 1 leaves it out.
+        lm: weight of the language model's log-probabilities.
+        length_bonus: added for every token; of use when length_penalty is below 1.
+        end_margin: an end counts only if its score is at least this much (mostly below 0) above the best other token's.
+        max_length_ratio: tokens at most per place of the memory, where that is below max_length; 0 is no limit.
+        max_coverage: a hypothesis ends when one place has got more attention than this many tokens have; 0 never.
     """
 
     beam: int = 5
@@ -34,14 +41,23 @@ class SearchConfig:
     no_repeat: int = 3
     min_length: int = 1
     max_length: int = 30
+    ctc: float = 0.0
+    lm: float = 0.0
+    length_bonus: float = 0.0
+    end_margin: float | None = None
+    max_length_ratio: float = 0.0
+    max_coverage: float = 0.0
 
     def __post_init__(self) -> None:
         if self.beam < 1 or self.max_length < 1 or not 0 <= self.min_length <= self.max_length or self.no_repeat < 0:
             raise ConfigError(f"search: beam and max_length start at 1, min_length is at most max_length: {self}")
+        if not 0 <= self.ctc <= 1 or min(self.lm, self.max_length_ratio, self.max_coverage) < 0:
+            raise ConfigError(f"search: ctc lies between 0 and 1; lm and the limits are not negative: {self}")
 
 
 class Hypotheses(NamedTuple):
-    """tokens (B, K, T): best first, END closes each, then PAD. scores (B, K): length-normalised log-probability."""
+    """tokens (B, K, T): best first, END closes each, then PAD. scores (B, K): length-normalised log-probability, or
+    weighted sum of them."""
 
     tokens: Tensor
     scores: Tensor
@@ -51,6 +67,7 @@ class _Beam(NamedTuple):
     """All hypotheses of the inputs still searched: b inputs, K live and K finished ones each."""
 
     inputs: Tensor  # (b,) which inputs they are
+    limit: Tensor  # (b,) tokens at most
     tokens: Tensor  # (b, K, t); before the first token there is one hypothesis, not K
     logp: Tensor  # (b, K)
     done: Tensor  # (b, K, max_length + 1) finished sentences
@@ -58,52 +75,83 @@ class _Beam(NamedTuple):
 
 
 @torch.no_grad()
-def beam_search(decoder: Decoder, source: Source, config: SearchConfig) -> Hypotheses:
+def beam_search(
+    decoder: Decoder,
+    source: Source,
+    config: SearchConfig,
+    scorers: Sequence[Scorer] = (),
+    n_places: Tensor | None = None,
+) -> Hypotheses:
     """The K = config.beam best sentences of every input of the source.
 
+    scorers: further opinions, weighted by the options of `config` that they name. n_places (B,): real places of every
+    input, for max_length_ratio.
+
     An input is finished when K of its hypotheses are; what else is in the batch changes nothing. Ties go to the lowest
-    token id. At max_length every live hypothesis is closed, so there is always an answer.
+    token id. At its longest every live hypothesis is closed, so there is always an answer.
+    Raises ConfigError for a weight in `config` whose scorer is missing.
     """
-    beam = _start(source, config)
-    state = decoder.start(source, 1)
+    weighted = _weigh(DecoderScorer(decoder, source, config.max_coverage), config, scorers)
+    beam = _start(source, config, n_places)
+    sources, states = zip(*(scorer.start(len(beam.limit)) for _, scorer in weighted), strict=True)
     out = Hypotheses(beam.done.clone(), beam.scores.clone())
     for step in range(config.max_length + 1):
         last = beam.tokens[:, :, -1] if step else torch.full_like(beam.done[:, :1, 0], START)
-        logits, _, state = decoder.step(last, source, state)
-        beam, parents = _extend(beam, _allowed(logits.float(), beam.tokens, config), config)
-        finished = (beam.scores > NEVER).all(1)
+        logp, states = score_all(weighted, last, sources, states)
+        beam, parents = _extend(beam, _allowed(logp, beam, config), config)
+        finished = (beam.scores > NEVER).all(1) | (beam.logp == NEVER).all(1)
         if step == config.max_length or finished.all():
             return _keep(out, beam)
-        state = select_queries(state, parents)
+        states = select_queries(states, parents)
         if finished.any():
             out = _keep(out, beam)
             left = (~finished).nonzero().squeeze(1)
-            beam, source, state = select_inputs((beam, source, state), left)
+            beam, sources, states = select_inputs((beam, sources, states), left)
     raise AssertionError("unreachable: at max_length every hypothesis is closed")
 
 
-def _start(source: Source, config: SearchConfig) -> _Beam:
+def _weigh(decoder: DecoderScorer, config: SearchConfig, scorers: Sequence[Scorer]) -> list[tuple[float, Scorer]]:
+    """Scorers with their weights, those without any left out."""
+    for option in {"ctc", "lm"} - {scorer.option for scorer in scorers}:
+        if getattr(config, option):
+            raise ConfigError(
+                f"search: {option} is {getattr(config, option)}, but the model has no part for it; set it to 0"
+            )
+    weighted = [(1 - config.ctc, decoder), *((getattr(config, scorer.option), scorer) for scorer in scorers)]
+    return [(weight, scorer) for weight, scorer in weighted if weight]
+
+
+def _start(source: Source, config: SearchConfig, n_places: Tensor | None) -> _Beam:
     n_inputs, options = len(source.summary), {"device": source.summary.device}
+    limit = torch.full((n_inputs,), config.max_length, **options)
+    if config.max_length_ratio:
+        if n_places is None:
+            raise ConfigError("search: max_length_ratio needs the number of places of every input; set it to 0")
+        limit = limit.minimum((config.max_length_ratio * n_places).long())
     done = torch.full((n_inputs, config.beam, config.max_length + 1), PAD, **options)
     logp, scores = torch.zeros((n_inputs, 1), **options), torch.full((n_inputs, config.beam), NEVER, **options)
-    return _Beam(torch.arange(n_inputs, **options), done[:, :1, :0], logp, done, scores)
+    return _Beam(torch.arange(n_inputs, **options), limit, done[:, :1, :0], logp, done, scores)
 
 
-def _allowed(logits: Tensor, tokens: Tensor, config: SearchConfig) -> Tensor:
-    """Log-probabilities (b, K, V); NEVER for special tokens, repeated n-grams, and an end that is too early or due."""
-    logp = without_specials(logits.log_softmax(-1))
-    step, n = tokens.shape[-1], config.no_repeat
+def _allowed(logp: Tensor, beam: _Beam, config: SearchConfig) -> Tensor:
+    """Scores (b, K, V); NEVER for special tokens, repeated n-grams, and an end that is too early, too improbable or
+    due. An end stays where nothing else is left to say."""
+    logp = without_specials(logp)
+    step, n = beam.tokens.shape[-1], config.no_repeat
     if n and step >= n:
-        grams = tokens.unfold(-1, n, 1)  # (b, K, W, n)
-        again = (grams[..., :-1] == tokens[:, :, None, step - n + 1 :]).all(-1)  # (b, K, W)
+        grams = beam.tokens.unfold(-1, n, 1)  # (b, K, W, n)
+        again = (grams[..., :-1] == beam.tokens[:, :, None, step - n + 1 :]).all(-1)  # (b, K, W)
         logp.scatter_add_(-1, grams[..., -1], logp.new_zeros(again.shape).masked_fill(again, NEVER))
     end = logp[..., END].clone()
-    if step < config.min_length:  # unless nothing else is left to say
+    if step < config.min_length or config.end_margin is not None:
         logp[..., END] = NEVER
-        logp[..., END] = end.masked_fill(logp.amax(-1) > NEVER, NEVER)
-    if step == config.max_length:
-        logp.fill_(NEVER)[..., END] = end
-    return logp
+        best = logp.amax(-1)
+        early = best > NEVER if step < config.min_length else best + config.end_margin > end
+        logp[..., END] = end.masked_fill(early, NEVER)
+    if config.length_bonus:
+        logp = logp + config.length_bonus
+        logp[..., END] -= config.length_bonus
+    return close(logp, end, (beam.limit <= step).unsqueeze(1))
 
 
 def _extend(beam: _Beam, logp: Tensor, config: SearchConfig) -> tuple[_Beam, Tensor]:
