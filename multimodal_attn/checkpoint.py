@@ -13,8 +13,9 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
 from multimodal_attn.decoders import DecoderConfig
-from multimodal_attn.encoders import ImageEncoderConfig
+from multimodal_attn.encoders import SENSES, encoder_to_dict
 from multimodal_attn.errors import CheckpointError, ConfigError
+from multimodal_attn.language_model import LanguageModelConfig
 from multimodal_attn.model import Model, build_model
 from multimodal_attn.search import SearchConfig
 
@@ -37,8 +38,7 @@ def save_checkpoint(
     config = {
         "format": FORMAT,
         "task": task,
-        "encoder": {**asdict(model.encoder.config), "weights": None},
-        "decoder": asdict(model.decoder.config),
+        **describe(model),
         "search": asdict(search),
         "sha256": {name: sha256(folder / name) for name in (PARAMETERS, TOKENIZER)},
         **about,
@@ -59,13 +59,33 @@ def load_checkpoint(folder: Path) -> tuple[Model, SearchConfig, dict[str, Any]]:
                 f"{folder / name} is not the file that was released (its sha256 differs); get it again"
             )
     tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-    model = build_model(
-        _from_dict(ImageEncoderConfig, config["encoder"], folder),
-        _from_dict(DecoderConfig, config["decoder"], folder),
-        tokenizer,
-    )
+    model = model_from_dict(config, tokenizer, folder / CONFIG)
     _fill(model, folder / PARAMETERS)
-    return model.eval(), _from_dict(SearchConfig, config["search"], folder), config
+    return model.eval(), _from_dict(SearchConfig, config["search"], folder / CONFIG), config
+
+
+def describe(model: Model) -> dict[str, Any]:
+    """The architecture, JSON-ready and enough to build the model again; the encoder's parameters are in the state."""
+    return {
+        "encoder": encoder_to_dict(model.encoder.config),
+        "decoder": asdict(model.decoder.config),
+        "ctc": model.ctc is not None,
+        "language": asdict(model.language.config) if model.language else None,
+    }
+
+
+def model_from_dict(data: dict[str, Any], tokenizer: Tokenizer, where: object) -> Model:
+    """Inverse of `describe`, with fresh parameters. Raises CheckpointError that begins with `where`."""
+    encoder = dict(data["encoder"])
+    sense = encoder.pop("sense", "picture")
+    if sense not in SENSES:
+        raise CheckpointError(f"{where}: no sense {sense!r}; update multimodal-attn")
+    parts = _from_dict(SENSES[sense][0], encoder, where), _from_dict(DecoderConfig, data["decoder"], where)
+    language = _from_dict(LanguageModelConfig, data["language"], where) if data.get("language") else None
+    try:
+        return build_model(*parts, tokenizer, data.get("ctc", False), language)
+    except ConfigError as error:
+        raise CheckpointError(f"{where}: {error}") from error
 
 
 def sha256(path: Path) -> str:
@@ -97,14 +117,14 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _from_dict(kind: type, data: dict[str, Any], folder: Path) -> Any:
+def _from_dict(kind: type, data: dict[str, Any], where: object) -> Any:
     known = {field.name for field in fields(kind)}
     try:
         if unknown := sorted(set(data) - known):
-            raise CheckpointError(f"{folder / CONFIG}: {kind.__name__} knows no {unknown[0]!r}; update multimodal-attn")
+            raise CheckpointError(f"{where}: {kind.__name__} knows no {unknown[0]!r}; update multimodal-attn")
         return kind(**data)
     except (TypeError, ConfigError) as error:
-        raise CheckpointError(f"{folder / CONFIG}: {error}") from error
+        raise CheckpointError(f"{where}: {error}") from error
 
 
 def _fill(model: Model, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where the places of a memory lie in the original picture, so that every weight can be carried back exactly."""
+"""Where the places of a memory lie in the original picture or sound: every weight can be carried back exactly."""
 
 from dataclasses import asdict, dataclass
 
@@ -21,6 +21,10 @@ class PictureGeometry:
     cols: int
 
     kind = "picture"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.rows, self.cols
 
     @property
     def n_places(self) -> int:
@@ -54,3 +58,59 @@ class PictureGeometry:
     @classmethod
     def from_dict(cls, data: dict) -> "PictureGeometry":
         return cls(data["width"], data["height"], tuple(data["box"]), data["rows"], data["cols"])
+
+
+@dataclass(frozen=True)
+class SoundGeometry:
+    """A row of equal stretches of time laid over a sound.
+
+    seconds: length of the whole sound. start: when the first place begins. step: seconds per place. n_places: how many.
+    The last place may reach past the sound's end.
+    """
+
+    seconds: float
+    start: float
+    step: float
+    n_places: int
+
+    kind = "sound"
+
+    @property
+    def shape(self) -> tuple[int]:
+        return (self.n_places,)
+
+    def span(self, place: int) -> tuple[float, float]:
+        """(start, end) of one place in seconds, within the sound."""
+        if not 0 <= place < self.n_places:
+            raise IndexError(f"place {place} is not among the {self.n_places} places of this sound")
+        return self._within(self.start + place * self.step), self._within(self.start + (place + 1) * self.step)
+
+    def place_at(self, second: float) -> int:
+        """The place that holds a moment; moments outside go to the nearest place."""
+        return int(np.clip((second - self.start) / self.step, 0, self.n_places - 1))
+
+    def centre(self, weights: np.ndarray) -> float:
+        """Centre of mass in seconds of weights (S,) over the places."""
+        share = np.asarray(weights, float) / np.sum(weights)
+        return self._within(self.start + float(share @ (np.arange(self.n_places) + 0.5)) * self.step)
+
+    def _within(self, second: float) -> float:
+        return min(max(second, 0.0), self.seconds)
+
+    def to_dict(self) -> dict:
+        return {"kind": self.kind, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, data: dict) -> "SoundGeometry":
+        return cls(data["seconds"], data["start"], data["step"], data["n_places"])
+
+
+Geometry = PictureGeometry | SoundGeometry
+
+
+def geometry_from_dict(data: dict) -> Geometry:
+    """Inverse of `to_dict` of either. Raises ValueError for a kind that does not exist."""
+    for kind in (PictureGeometry, SoundGeometry):
+        if data.get("kind") == kind.kind:
+            return kind.from_dict(data)
+    raise ValueError(f"no geometry of kind {data.get('kind')!r}")

@@ -18,6 +18,13 @@ class Memory(NamedTuple):
     values: Tensor
     mask: Tensor | None = None
 
+    @property
+    def n_places(self) -> Tensor:
+        """Real places of every input. (B,)"""
+        if self.mask is None:
+            return torch.full(self.values.shape[:1], self.values.shape[1], device=self.values.device)
+        return self.mask.sum(1)
+
     def clean(self) -> Tensor:
         """values with padding set to zero, so that not even NaN in padding can leak. (B, S, D)"""
         return self.values if self.mask is None else self.values.masked_fill(~self.mask.unsqueeze(-1), 0.0)

@@ -1,70 +1,146 @@
 """Model: an encoder, a decoder and their tokenizer, and the way from encoded input to traces."""
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from multimodal_attn.ctc import CTCHead, ctc_align
+from multimodal_attn.ctc_prefix import CTCPrefixScorer
 from multimodal_attn.decoders import Decoder, DecoderConfig, Source, build_decoder
-from multimodal_attn.encoders import ImageEncoder, ImageEncoderConfig
-from multimodal_attn.geometry import PictureGeometry
+from multimodal_attn.encoders import Encoder, EncoderConfig, SoundBatch, build_encoder
+from multimodal_attn.errors import ConfigError
+from multimodal_attn.geometry import Geometry, SoundGeometry
+from multimodal_attn.language_model import LanguageModel, LanguageModelConfig, LanguageModelScorer
+from multimodal_attn.memory import Memory
+from multimodal_attn.scorers import Scorer
 from multimodal_attn.search import Hypotheses, SearchConfig, beam_search
+from multimodal_attn.timing import token_spans, word_times
 from multimodal_attn.tokens import END, START, ids_to_text
-from multimodal_attn.trace import AttentionTrace, Origin, Token
+from multimodal_attn.trace import AttentionTrace, Origin, Token, Word
 
 N_ALTERNATIVES = 5
 
 
-class Model(nn.Module):
-    """encoder(batch) -> Memory; decoder over it; tokenizer for its ids."""
+class Reading(NamedTuple):
+    """A batch as the encoder heard or saw it, and made ready for the decoder."""
 
-    def __init__(self, encoder: ImageEncoder, decoder: Decoder, tokenizer: Tokenizer) -> None:
+    memory: Memory
+    source: Source
+
+
+class Model(nn.Module):
+    """encoder(batch) -> Memory; decoder over it; tokenizer for its ids.
+
+    Where there are such: ctc, a second reader of the memory, and language, a language model that a search may ask.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        decoder: Decoder,
+        tokenizer: Tokenizer,
+        ctc: CTCHead | None = None,
+        language: LanguageModel | None = None,
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
         self.tokenizer = tokenizer
+        self.ctc, self.language = ctc, language
 
-    def read(self, batch: Tensor) -> Source:
-        """Encode a batch once; everything that follows asks the source."""
-        return self.decoder.read(self.encoder(batch))
+    @property
+    def n_heads(self) -> int:
+        """Maps per token; 0 for a decoder without attention."""
+        return getattr(self.decoder.attention, "heads", 0)
+
+    def read(self, batch: Tensor | SoundBatch) -> Reading:
+        """Encode a batch once; everything that follows asks what came of it."""
+        memory = self.encoder(batch)
+        return Reading(memory, self.decoder.read(memory))
+
+    def scorers(self, memory: Memory, config: SearchConfig) -> list[Scorer]:
+        """What joins the decoder in a search. Raises ConfigError for the weight of a part that is not there."""
+        scorers: list[Scorer] = []
+        if config.ctc:
+            scorers.append(CTCPrefixScorer(_present(self.ctc, "ctc")(memory), memory.mask))
+        if config.lm:
+            scorers.append(LanguageModelScorer(_present(self.language, "lm")))
+        return scorers
 
 
-def build_model(encoder: ImageEncoderConfig, decoder: DecoderConfig, tokenizer: Tokenizer) -> Model:
+def build_model(
+    encoder: EncoderConfig,
+    decoder: DecoderConfig,
+    tokenizer: Tokenizer,
+    ctc: bool = False,
+    language: LanguageModelConfig | None = None,
+) -> Model:
     """A model with fresh parameters (the encoder's may come from a file, see ImageEncoderConfig.weights)."""
-    eyes = ImageEncoder(encoder)
-    return Model(eyes, build_decoder(decoder, eyes.dim, tokenizer.get_vocab_size()), tokenizer)
+    senses, n_tokens = build_encoder(encoder), tokenizer.get_vocab_size()
+    head = CTCHead(senses.dim, n_tokens) if ctc else None
+    fluent = LanguageModel(language, n_tokens) if language else None
+    return Model(senses, build_decoder(decoder, senses.dim, n_tokens), tokenizer, head, fluent)
 
 
 @torch.inference_mode()
 def decode(
-    model: Model, batch: Tensor, geometries: Sequence[PictureGeometry], config: SearchConfig, origin: Origin
+    model: Model,
+    batch: Tensor | SoundBatch,
+    geometries: Sequence[Geometry],
+    config: SearchConfig,
+    origin: Origin,
 ) -> list[AttentionTrace]:
     """Search the best sentence of every input, then read weights and probabilities off one teacher-forced pass."""
-    source = model.read(batch)
-    best = beam_search(model.decoder, source, config)
-    return trace_sentences(model, source, Hypotheses(best.tokens[:, :1], best.scores[:, :1]), geometries, origin)
+    reading = model.read(batch)
+    scorers = model.scorers(reading.memory, config)
+    best = beam_search(model.decoder, reading.source, config, scorers, reading.memory.n_places)
+    best = Hypotheses(best.tokens[:, :1], best.scores[:, :1])
+    return trace_sentences(model, reading, best, geometries, origin)
 
 
 @torch.inference_mode()
 def trace_sentences(
-    model: Model, source: Source, sentences: Hypotheses, geometries: Sequence[PictureGeometry], origin: Origin
+    model: Model, reading: Reading, sentences: Hypotheses, geometries: Sequence[Geometry], origin: Origin
 ) -> list[AttentionTrace]:
     """The trace of one given sentence per input: tokens (B, 1, T), each closed by END."""
     tokens = sentences.tokens
     before = torch.cat([torch.full_like(tokens[..., :1], START), tokens[..., :-1]], -1)
-    features, weights = model.decoder.unroll(before, source)
+    features, weights = model.decoder.unroll(before, reading.source)
     chances = model.decoder.logits(features).float().softmax(-1)  # (B, 1, T, V)
     top, index = chances.topk(min(N_ALTERNATIVES, chances.shape[-1]))
     chosen = chances.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
     rows = zip(tokens[:, 0].tolist(), chosen[:, 0].tolist(), top[:, 0].tolist(), index[:, 0].tolist(), strict=True)
     maps, scores = weights[:, 0].float().cpu().numpy(), sentences.scores[:, 0].tolist()
+    heard = model.ctc(reading.memory) if model.ctc else [None] * len(geometries)
     traces = []
-    for row, score, places, geometry in zip(rows, scores, maps, geometries, strict=True):
-        words = _tokens(model.tokenizer, *row)
+    for row, score, places, geometry, logp in zip(rows, scores, maps, geometries, heard, strict=True):
+        said = _tokens(model.tokenizer, *row)
         text = ids_to_text(model.tokenizer, row[0])
-        traces.append(AttentionTrace(text, score, words, places[: len(words)], geometry, origin))
+        places = places[: len(said), :, : geometry.n_places]  # what is left out is padding
+        words = _words(said, row[0], places, geometry, logp) if geometry.kind == "sound" else ()
+        traces.append(AttentionTrace(text, score, said, places, geometry, origin, words))
     return traces
+
+
+def _words(
+    tokens: tuple[Token, ...], ids: list[int], weights: np.ndarray, geometry: SoundGeometry, logp: Tensor | None
+) -> tuple[Word, ...]:
+    """When each word was heard: by the weights (T, N, S), and by the CTC head's logp (S, V) where it can align them."""
+    if not weights.size:
+        return ()
+    ctc = None if logp is None else ctc_align(logp[: geometry.n_places], torch.tensor(ids[: len(tokens)]))
+    ctc = None if ctc is None else ctc.numpy()
+    return word_times([token.text for token in tokens], token_spans(weights.mean(1)), geometry, ctc)
+
+
+def _present(part: Any, option: str) -> Any:
+    if part is None:
+        raise ConfigError(f"search: this model has nothing that {option} could weigh; leave it 0")
+    return part
 
 
 def _tokens(

@@ -1,74 +1,171 @@
 """Predictor: one object from a file to a trace. `load("checkpoints/captioning-flickr8k")("dog.jpg")`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from multimodal_attn.checkpoint import load_checkpoint
+from multimodal_attn.encoders import SoundBatch
 from multimodal_attn.errors import ConfigError, MediaError
-from multimodal_attn.media import Picture, Source, read_picture
+from multimodal_attn.media import Picture, read_picture
+from multimodal_attn.media import Source as PictureSource
 from multimodal_attn.model import Model, decode
 from multimodal_attn.search import SearchConfig
-from multimodal_attn.trace import AttentionTrace, Origin
+from multimodal_attn.sound import RATE, Sound, read_pieces, read_sound
+from multimodal_attn.sound import Source as SoundSource
+from multimodal_attn.trace import AttentionTrace, Origin, join_traces
+
+Source = PictureSource | SoundSource
+Item = Picture | Sound
+
+MAX_PIECE = 18.0  # seconds of sound that are read at once; longer sounds are split at pauses
+AHEAD = 4  # batches that are read before they are sorted by length
+
+
+class Segment(NamedTuple):
+    """What came of a source, or of a piece of it: `last` is True for the source's last piece."""
+
+    source: Source
+    result: AttentionTrace | MediaError
+    last: bool
 
 
 class Predictor:
-    """A released model, ready for people's files. Holds no state between calls, so threads may share one."""
+    """A released model, ready for people's files. Holds no state between calls, so threads may share one.
+
+    sense: "picture" or "sound", what the model reads.
+    """
 
     def __init__(
         self, model: Model, search: SearchConfig, config: dict[str, Any], name: str, device: str = "cpu"
     ) -> None:
         self.model = model
         self.search, self.config, self.name, self.device = search, config, name, device
+        self.sense = model.encoder.sense
 
-    def __call__(self, source: Source | Picture, **options: Any) -> AttentionTrace:
-        """The trace of one picture: a path, bytes, a PIL image, an array, or a Picture that was read before.
+    def __call__(self, source: Source | Item, **options: Any) -> AttentionTrace:
+        """The trace of one picture or sound: a path, its bytes, an array, or what `read` gave before.
 
-        options override the checkpoint's search defaults: beam, length_penalty, no_repeat, min_length, max_length.
-        Raises MediaError for a picture that cannot be used, ConfigError for an option that does not exist.
+        options override the checkpoint's search defaults, see SearchConfig: beam, length_penalty, max_length, ...
+        Raises MediaError for an input that cannot be used, ConfigError for an option that does not exist.
         """
-        return self.batch([self.read(source)], **options)[0]
+        return join_traces(self.batch(list(self.pieces(source)), **options))
 
-    def read(self, source: Source | Picture) -> Picture:
-        """Decode a picture, no larger than the encoder needs."""
-        return (
-            source
-            if isinstance(source, Picture)
-            else read_picture(source, min_side_hint=self.model.encoder.config.size)
-        )
+    def read(self, source: Source | Item) -> Item:
+        """Decode a picture, no larger than the encoder needs, or the whole of a sound."""
+        if isinstance(source, Item):
+            return source
+        if self.sense == "picture":
+            return read_picture(source, min_side_hint=self.model.encoder.config.size)
+        return read_sound(source)
 
-    def batch(self, pictures: Sequence[Picture], **options: Any) -> list[AttentionTrace]:
-        """The traces of several pictures, encoded and searched together; each as if it were alone."""
-        if not pictures:
-            return []
-        search, encoder = search_with(self.search, options), self.model.encoder
-        frames = torch.stack([encoder.framing.frame(picture.image) for picture in pictures]).to(self.device)
-        geometries = [encoder.geometry(picture.width, picture.height) for picture in pictures]
-        return decode(self.model, frames, geometries, search, self.origin(search))
+    def pieces(self, source: Source | Item) -> Iterator[Item]:
+        """What is encoded at once: a picture, or a sound in pieces of at most MAX_PIECE seconds, cut at pauses."""
+        if self.sense == "picture" or (isinstance(source, Sound) and source.seconds <= MAX_PIECE):
+            yield self.read(source)
+        else:
+            yield from read_pieces((source.samples, RATE) if isinstance(source, Sound) else source, MAX_PIECE)
+
+    def batch(self, items: Sequence[Item], **options: Any) -> list[AttentionTrace]:
+        """The traces of several items, encoded and searched together; each as if it were alone."""
+        search = search_with(self.search, options)
+        heard = [item for item in items if problem_of(item) is None]
+        traces = iter(self._decode(heard, search))
+        return [self._nothing(item, search) if problem_of(item) else next(traces) for item in items]
 
     def stream(
         self, sources: Sequence[Source], batch_size: int = 32, **options: Any
     ) -> Iterator[tuple[Source, AttentionTrace | MediaError]]:
-        """(source, trace or the reason why there is none) for every source, in order; one bad picture stops nothing."""
+        """(source, trace or the reason why there is none) for every source, in order; one bad source stops nothing."""
+        pieces: list[AttentionTrace] = []
+        for source, result, last in self.segments(sources, batch_size, **options):
+            if isinstance(result, AttentionTrace):
+                pieces.append(result)
+            if last:
+                yield source, result if isinstance(result, MediaError) else join_traces(pieces)
+                pieces = []
+
+    def segments(self, sources: Iterable[Source], batch_size: int = 16, **options: Any) -> Iterator[Segment]:
+        """The pieces of every source in order, those of all sources batched by length; one bad source stops nothing.
+
+        Memory is bounded, however long a sound is. Times in a piece's trace are seconds of the whole recording.
+        """
         search_with(self.search, options)
-        for start in range(0, len(sources), batch_size):
-            some = sources[start : start + batch_size]
-            read = [self._try_read(source) for source in some]
-            traces = iter(self.batch([picture for picture in read if isinstance(picture, Picture)], **options))
-            for source, picture in zip(some, read, strict=True):
-                yield source, picture if isinstance(picture, MediaError) else next(traces)
+        waiting: list[tuple[Source, Item | MediaError, bool]] = []
+        for source in sources:
+            for piece in self._try_read(source):
+                waiting.append(piece)
+                if len(waiting) == batch_size * (1 if self.sense == "picture" else AHEAD):
+                    yield from self._segments(waiting, batch_size, options)
+                    waiting = []
+        yield from self._segments(waiting, batch_size, options)
 
     def origin(self, search: SearchConfig) -> Origin:
         return Origin(self.name, self.config["sha256"]["model.safetensors"], asdict(search))
 
-    def _try_read(self, source: Source) -> Picture | MediaError:
+    def _segments(
+        self, pieces: list[tuple[Source, Item | MediaError, bool]], batch_size: int, options: dict[str, Any]
+    ) -> Iterator[Segment]:
+        results: dict[int, AttentionTrace] = {}
+        good = [n for n, (_, item, _) in enumerate(pieces) if not isinstance(item, MediaError)]
+        good.sort(key=lambda n: size_of(pieces[n][1]))
+        for start in range(0, len(good), batch_size):
+            some = good[start : start + batch_size]
+            results |= zip(some, self.batch([pieces[n][1] for n in some], **options), strict=True)
+        for n, (source, item, last) in enumerate(pieces):
+            yield Segment(source, results.get(n, item), last)
+
+    def _try_read(self, source: Source) -> Iterator[tuple[Source, Item | MediaError, bool]]:
+        """The pieces of a source, each with whether it is the last; an error ends them."""
+        before = None
         try:
-            return self.read(source)
+            for item in self.pieces(source):
+                if before is not None:
+                    yield source, before, False
+                before = item
         except MediaError as error:
-            return error
+            if before is not None:
+                yield source, before, False
+            before = error
+        yield source, before, True
+
+    def _decode(self, items: Sequence[Item], search: SearchConfig) -> list[AttentionTrace]:
+        if not items:
+            return []
+        batch, geometries = self._picture_batch(items) if self.sense == "picture" else self._sound_batch(items)
+        return decode(self.model, batch, geometries, search, self.origin(search))
+
+    def _picture_batch(self, pictures: Sequence[Picture]) -> tuple[torch.Tensor, list]:
+        encoder = self.model.encoder
+        frames = torch.stack([encoder.framing.frame(picture.image) for picture in pictures]).to(self.device)
+        return frames, [encoder.geometry(picture.width, picture.height) for picture in pictures]
+
+    def _sound_batch(self, sounds: Sequence[Sound]) -> tuple[SoundBatch, list]:
+        lengths = torch.tensor([len(sound.samples) for sound in sounds])
+        samples = torch.zeros(len(sounds), int(lengths.max()))
+        for row, sound in zip(samples, sounds, strict=True):
+            row[: len(sound.samples)] = torch.from_numpy(sound.samples)
+        geometries = [self.model.encoder.geometry(len(sound.samples), sound.start) for sound in sounds]
+        return SoundBatch(samples.to(self.device), lengths.to(self.device)), geometries
+
+    def _nothing(self, sound: Sound, search: SearchConfig) -> AttentionTrace:
+        """The trace of a sound in which there is nothing to hear."""
+        geometry = self.model.encoder.geometry(len(sound.samples), sound.start)
+        weights = np.zeros((0, self.model.n_heads, geometry.n_places), np.float32)
+        return AttentionTrace("", 0.0, (), weights, geometry, self.origin(search), (), problem_of(sound))
+
+
+def problem_of(item: Item) -> str | None:
+    """Why there is nothing to read in an item, if so."""
+    return item.problem if isinstance(item, Sound) else None
+
+
+def size_of(item: Item) -> int:
+    return len(item.samples) if isinstance(item, Sound) else 0
 
 
 def load(path: str | Path, device: str = "cpu") -> Predictor:

@@ -1,8 +1,9 @@
 """Tokens: text <-> ids, a thin layer over Hugging Face `tokenizers`, whose JSON file travels with every checkpoint."""
 
+import json
 from collections.abc import Iterable, Sequence
 
-from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 PAD, START, END, UNKNOWN = 0, 1, 2, 3
 SPECIALS = ("<pad>", "<start>", "<end>", "<unk>")
@@ -11,16 +12,7 @@ SPECIALS = ("<pad>", "<start>", "<end>", "<unk>")
 def build_word_tokenizer(texts: Iterable[str], min_count: int = 5) -> Tokenizer:
     """Lower-case words seen at least `min_count` times, the most frequent first; punctuation is dropped."""
     tokenizer = Tokenizer(models.WordLevel(unk_token=SPECIALS[UNKNOWN]))
-    apart = Regex(r"[^\p{L}\p{M}\p{N}'\-]+|(?<![\p{L}\p{N}])['\-]+|['\-]+(?![\p{L}\p{N}])")
-    tokenizer.normalizer = normalizers.Sequence(
-        [
-            normalizers.NFC(),
-            normalizers.Lowercase(),
-            normalizers.Replace("\u2019", "'"),  # the typographic apostrophe
-            normalizers.Replace(apart, " "),
-            normalizers.Strip(),
-        ]
-    )
+    tokenizer.normalizer = _plain_words()
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     counts: dict[str, int] = {}
     for text in texts:
@@ -31,6 +23,42 @@ def build_word_tokenizer(texts: Iterable[str], min_count: int = 5) -> Tokenizer:
     # SPECIALS are not declared as such, or the library would also find them in people's texts
     tokenizer.model = models.WordLevel(vocabulary, unk_token=SPECIALS[UNKNOWN])
     return tokenizer
+
+
+def build_piece_tokenizer(texts: Iterable[str], n_pieces: int = 300) -> Tokenizer:
+    """Pieces of words by byte-pair encoding (Sennrich, Haddow, Birch 2016), of any script; no word is unknown.
+
+    A piece that begins a word begins with the mark \u2581. n_pieces counts the SPECIALS too; where it is less than the
+    number of letters, as 0 is, the pieces are the single letters and the mark.
+    """
+    learner = _piece_tokenizer(models.BPE())
+    trainer = trainers.BpeTrainer(vocab_size=n_pieces, special_tokens=list(SPECIALS), show_progress=False)
+    learner.train_from_iterator(texts, trainer)
+    learned = json.loads(learner.to_str())["model"]
+    # a new one, to which SPECIALS are not declared as such, or the library would also find them in people's texts
+    merges = [tuple(pair) for pair in learned["merges"]]
+    return _piece_tokenizer(models.BPE(learned["vocab"], merges, unk_token=SPECIALS[UNKNOWN]))
+
+
+def _piece_tokenizer(model: models.BPE) -> Tokenizer:
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = _plain_words()
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    return tokenizer
+
+
+def _plain_words() -> normalizers.Normalizer:
+    """Lower case, punctuation dropped, letters, marks and digits of every script kept."""
+    apart = Regex(r"[^\p{L}\p{M}\p{N}'\-]+|(?<![\p{L}\p{N}])['\-]+|['\-]+(?![\p{L}\p{N}])")
+    return normalizers.Sequence(
+        [
+            normalizers.NFC(),
+            normalizers.Lowercase(),
+            normalizers.Replace("\u2019", "'"),  # the typographic apostrophe
+            normalizers.Replace(apart, " "),
+            normalizers.Strip(),
+        ]
+    )
 
 
 def split_words(tokenizer: Tokenizer, text: str) -> list[str]:

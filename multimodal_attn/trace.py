@@ -2,11 +2,12 @@
 
 import base64
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
-from multimodal_attn.geometry import PictureGeometry
+from multimodal_attn.geometry import Geometry, SoundGeometry, geometry_from_dict
 
 SCHEMA = "multimodal-attn/trace/1"
 
@@ -18,6 +19,22 @@ class Token:
     text: str
     probability: float
     alternatives: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word and when it was heard, in seconds of the sound.
+
+    first, last: its tokens are trace.tokens[first:last]. start, end: by the attention. ctc: the same by the CTC head,
+    a second opinion, where the model has one.
+    """
+
+    text: str
+    first: int
+    last: int
+    start: float
+    end: float
+    ctc: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -37,20 +54,26 @@ class AttentionTrace:
     tokens: T tokens, the end of the sentence not among them.
     weights: (T, N, S) float32, N heads over S places; each row sums to 1. N is 0 for a model without attention.
     geometry: carries a place back to the original input.
+    words: of a sound, each with its times. note: why the text is empty, where the input held nothing to read.
     """
 
     text: str
     score: float
     tokens: tuple[Token, ...]
     weights: np.ndarray
-    geometry: PictureGeometry
+    geometry: Geometry
     origin: Origin = Origin()
+    words: tuple[Word, ...] = ()
+    note: str = ""
 
     def map(self, token: int) -> np.ndarray:
-        """(rows, cols) weights of one token, averaged over the heads. Raises ValueError where there are none."""
+        """Weights of one token, averaged over the heads: (rows, cols) of a picture, (S,) of a sound.
+
+        Raises ValueError where there are none.
+        """
         if not self.weights.shape[1]:
             raise ValueError("a model without attention has no maps")
-        return self.weights[token].mean(0).reshape(self.geometry.rows, self.geometry.cols)
+        return self.weights[token].mean(0).reshape(self.geometry.shape)
 
     def to_dict(self, weights: bool = True) -> dict:
         """JSON-ready form of the schema in docs/trace-format.md."""
@@ -62,6 +85,10 @@ class AttentionTrace:
             "geometry": self.geometry.to_dict(),
             "origin": asdict(self.origin),
         }
+        if self.words:
+            data["words"] = [asdict(word) for word in self.words]
+        if self.note:
+            data["note"] = self.note
         return data | {"weights": encode_weights(self.weights)} if weights else data
 
     @classmethod
@@ -73,11 +100,15 @@ class AttentionTrace:
             Token(t["text"], t["probability"], tuple((text, p) for text, p in t["alternatives"]))
             for t in data["tokens"]
         )
-        geometry = PictureGeometry.from_dict(data["geometry"])
+        geometry = geometry_from_dict(data["geometry"])
         weights = decode_weights(data["weights"])
         if weights.ndim != 3 or weights.shape[::2] != (len(tokens), geometry.n_places):
             raise ValueError(f"weights of shape {weights.shape} do not fit {len(tokens)} tokens, {geometry}")
-        return cls(data["text"], data["score"], tokens, weights, geometry, Origin(**data["origin"]))
+        words = tuple(
+            Word(**word | {"ctc": tuple(word["ctc"]) if word["ctc"] else None}) for word in data.get("words", ())
+        )
+        origin = Origin(**data["origin"])
+        return cls(data["text"], data["score"], tokens, weights, geometry, origin, words, data.get("note", ""))
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), ensure_ascii=False)
@@ -85,6 +116,32 @@ class AttentionTrace:
     @classmethod
     def from_json(cls, text: str) -> "AttentionTrace":
         return cls.from_dict(json.loads(text))
+
+
+def join_traces(pieces: Sequence[AttentionTrace]) -> AttentionTrace:
+    """One trace of the pieces of a sound, in order: their tokens one after the other, each looking at its own piece.
+
+    Raises ValueError for no piece at all, and for pieces of several models, whose places differ in length.
+    """
+    first, last = pieces[0].geometry, pieces[-1].geometry
+    if len(pieces) == 1:
+        return pieces[0]
+    if len({(piece.geometry.step, piece.weights.shape[1]) for piece in pieces}) > 1:
+        raise ValueError("these traces are of several models and cannot be joined")
+    offsets = [round((piece.geometry.start - first.start) / first.step) for piece in pieces]
+    geometry = SoundGeometry(last.seconds, first.start, first.step, offsets[-1] + last.n_places)
+    n_tokens = np.cumsum([0, *(len(piece.tokens) for piece in pieces)])
+    weights = np.zeros((n_tokens[-1], pieces[0].weights.shape[1], geometry.n_places), np.float32)
+    words: list[Word] = []
+    for piece, place, token in zip(pieces, offsets, n_tokens.tolist(), strict=False):
+        weights[token : token + len(piece.tokens), :, place : place + piece.geometry.n_places] = piece.weights
+        words += [replace(word, first=word.first + token, last=word.last + token) for word in piece.words]
+    # END counts as a token of every piece
+    score = np.average([piece.score for piece in pieces], weights=[len(piece.tokens) + 1 for piece in pieces])
+    tokens = tuple(token for piece in pieces for token in piece.tokens)
+    text = " ".join(piece.text for piece in pieces if piece.text)
+    note = "" if text else pieces[0].note
+    return AttentionTrace(text, float(score), tokens, weights, geometry, pieces[0].origin, tuple(words), note)
 
 
 def encode_weights(weights: np.ndarray) -> dict:

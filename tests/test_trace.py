@@ -107,14 +107,14 @@ def test_trace_says_how_probable_each_word_was_and_where_the_model_looked(attent
     model, batch = build(attention)
     geometries, config = [GEOMETRY, replace(GEOMETRY, width=211)], SearchConfig(beam=3, max_length=7)
     traces = decode(model, batch, geometries, config, Origin("here"))
-    found = beam_search(model.decoder, model.read(batch), config)
+    found = beam_search(model.decoder, model.read(batch).source, config)
     assert [trace.geometry for trace in traces] == geometries
     for row, trace in enumerate(traces):
         assert trace.text == ids_to_text(model.tokenizer, found.tokens[row, 0].tolist())
         assert trace.text == " ".join(token.text for token in trace.tokens)
         assert trace.score == float(found.scores[row, 0]) and trace.origin.checkpoint == "here"
         assert trace.weights.shape == (len(trace.tokens), attention.get("heads", 0), S)
-        source, last = model.read(batch[row : row + 1]), START
+        source, last = model.read(batch[row : row + 1]).source, START
         state = model.decoder.start(source, 1)
         for token, weights in zip(trace.tokens, trace.weights, strict=True):  # step by step, what each token was given
             logits, looked, state = model.decoder.step(torch.tensor([[last]]), source, state)

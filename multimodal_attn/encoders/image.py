@@ -57,6 +57,8 @@ class ImageEncoder(nn.Module):
     use their stored statistics: a caption must not depend on what else is in the batch.
     """
 
+    sense = "picture"
+
     def __init__(self, config: ImageEncoderConfig) -> None:
         super().__init__()
         if config.name not in ARCHITECTURES:

@@ -1,0 +1,79 @@
+"""Log-mel front end: waveforms in a batch -> normalised log-mel frames, on the device of the batch."""
+
+from typing import NamedTuple
+
+import torch
+import torchaudio
+from torch import Tensor, nn
+
+from multimodal_attn.memory import Memory
+from multimodal_attn.sound import RATE
+
+WINDOW = 400  # samples, 25 ms
+HOP = 160  # samples, 10 ms
+N_FFT = 512
+N_MELS = 80
+LOWEST, HIGHEST = 20.0, 7_600.0  # Hz
+FLOOR = 1e-7  # of mel power, about -70 dB of full scale: silence stays finite
+
+
+class SoundBatch(NamedTuple):
+    """samples (B, n) in -1..1 at 16 kHz, padded with anything; lengths (B,), how many of them are real."""
+
+    samples: Tensor
+    lengths: Tensor
+
+    @property
+    def mask(self) -> Tensor:
+        """(B, n), True = real."""
+        return lengths_to_mask(self.lengths, self.samples.shape[1])
+
+
+class LogMel(nn.Module):
+    """SoundBatch -> Memory(frames (B, F, 80), mask (B, F)), a frame every 10 ms.
+
+    Frame f sees samples 160 f .. 160 f + 400; frames that lie wholly inside the sound are real, but there is always
+    one. Every sound is normalised by its own mean per band and its own deviation over all bands, so loudness and the
+    microphone's colour do not matter.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mel = torchaudio.transforms.MelSpectrogram(
+            RATE, N_FFT, WINDOW, HOP, LOWEST, HIGHEST, n_mels=N_MELS, center=False, power=2.0
+        )
+        for buffer in ("mel_scale.fb", "spectrogram.window"):  # constants; a checkpoint need not carry them
+            owner, name = buffer.split(".")
+            getattr(self.mel, owner)._non_persistent_buffers_set.add(name)
+
+    @torch.no_grad()
+    def forward(self, sounds: SoundBatch) -> Memory:
+        samples = sounds.samples.float().masked_fill(~sounds.mask, 0.0)
+        # the transform's window is 400 samples in the middle of 512
+        edge = (N_FFT - WINDOW) // 2
+        short = max(0, WINDOW - samples.shape[1])
+        samples = nn.functional.pad(samples, (edge, edge + short + HOP))
+        with torch.autocast(samples.device.type, enabled=False):
+            frames = self.mel(samples).clamp_min(FLOOR).log().transpose(1, 2)  # (B, F, 80)
+        lengths = n_frames(sounds.lengths)
+        frames = frames[:, : int(lengths.max())]
+        mask = lengths_to_mask(lengths, frames.shape[1])
+        return Memory(_normalise(frames, mask), mask)
+
+
+def n_frames(n_samples: Tensor) -> Tensor:
+    """Frames that lie inside a sound, at least one."""
+    return ((n_samples - WINDOW) // HOP + 1).clamp_min(1)
+
+
+def lengths_to_mask(lengths: Tensor, longest: int) -> Tensor:
+    """(B,) -> (B, longest), True = real."""
+    return torch.arange(longest, device=lengths.device) < lengths.unsqueeze(1)
+
+
+def _normalise(frames: Tensor, mask: Tensor) -> Tensor:
+    real = mask.unsqueeze(-1)
+    n = real.sum(1, keepdim=True)  # (B, 1, 1)
+    centred = (frames - (frames * real).sum(1, keepdim=True) / n) * real
+    variance = centred.square().sum((1, 2), keepdim=True) / (n * frames.shape[-1])
+    return centred / (variance + 1e-3).sqrt()
