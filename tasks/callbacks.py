@@ -30,6 +30,8 @@ class ShowResults(Callback):
             self._draw(trainer, trace, example.path)
 
     def _draw(self, trainer: Trainer, trace: AttentionTrace, path: Path) -> None:
+        if trace.geometry.kind == "sound":
+            return
         figure = np.asarray(render_figure(trace, read_picture(path, min_side_hint=256).image))
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
@@ -47,6 +49,9 @@ class WriteResults(Callback):
         }
         scores = {"split": trainer.datamodule.split, "n": len(module.results), "beam": module.search.beam, **scores}
         (folder / "scores-test.json").write_text(json.dumps(scores, indent=2) + "\n")
+        if report := module.report(module.results):
+            (folder / "errors-test.txt").write_text(report, encoding="utf-8")
+            print(f"errors of every sentence in {folder / 'errors-test.txt'}")
 
     @rank_zero_only
     def on_predict_end(self, trainer: Trainer, module: Any) -> None:

@@ -1,22 +1,52 @@
-"""The command line: `multimodal-attn captioning fit` trains, `multimodal-attn caption` uses what was trained."""
+"""The command line: `multimodal-attn speech fit` trains, `multimodal-attn transcribe` uses what was trained."""
 
 import os
 import sys
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
 
 from multimodal_attn.errors import UserError
 
-SUBCOMMANDS = ("fit", "validate", "test", "predict", "export")
 USAGE = """usage: multimodal-attn COMMAND ...
 
   caption PATH...            captions for picture files and folders, as JSON Lines
+  transcribe PATH...         transcripts for sound files and folders, as JSON Lines, text or subtitles
+
   captioning fit             train a captioner       --config tasks/captioning/configs/flickr8k.yaml
+  speech fit                 train a transcriber     --config tasks/speech/configs/english.yaml
+  language fit               train a language model for the transcriber
+
   captioning validate|test   score one               --ckpt_path checkpoints/captioning-flickr8k
   captioning predict         captions for a split or for --data.predict_paths
   captioning export          write a checkpoint folder from a training checkpoint
+  speech validate|test|predict|export, language validate: the same for sounds and texts
 
 Every command explains itself with --help. Training resumes with `captioning fit --ckpt_path last` alone.
 """
+
+
+@dataclass(frozen=True)
+class Task:
+    """The classes that Lightning runs, by their full names, since importing them takes seconds."""
+
+    module: str
+    data: str
+    subcommands: tuple[str, ...] = ("fit", "validate", "test", "predict", "export")
+
+
+TASKS = {
+    "captioning": Task("tasks.captioning.module.CaptioningModule", "tasks.captioning.datamodule.CaptioningData"),
+    "speech": Task("tasks.speech.module.SpeechModule", "tasks.speech.datamodule.SpeechData"),
+    "language": Task(
+        "tasks.language.module.LanguageModule",
+        "tasks.language.datamodule.TextData",
+        ("fit", "validate"),
+    ),
+}
+BATCHES = {"caption": "tasks.batch.caption_main", "transcribe": "tasks.batch.transcribe_main"}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -40,29 +70,27 @@ def run(argv: list[str]) -> int:
     if command in ("-h", "--help", "help"):
         print(USAGE)
         return 0
-    if command == "caption":
-        from tasks.batch import caption_main
-
-        return caption_main(rest)
-    if command == "captioning":
-        return run_captioning(rest)
+    if command in BATCHES:
+        return look_up(BATCHES[command])(rest)
+    if command in TASKS:
+        return run_command(command, TASKS[command], rest)
     print(USAGE, file=sys.stderr)
     raise UserError(f"no command {command!r}; the commands are listed above")
 
 
-def run_captioning(argv: list[str]) -> int:
-    if not argv or argv[0] not in (*SUBCOMMANDS, "-h", "--help"):
-        raise UserError(f"captioning: say what to do: {', '.join(SUBCOMMANDS)}")
-    from tasks.captioning.datamodule import CaptioningData
-    from tasks.captioning.module import CaptioningModule
+def run_command(name: str, task: Task, argv: list[str]) -> int:
+    """`argv` is what stands behind the task's name: a subcommand and its options."""
+    if not argv or argv[0] not in (*task.subcommands, "-h", "--help"):
+        raise UserError(f"{name}: say what to do: {', '.join(task.subcommands)}")
+    if argv[0] == "export":
+        return look_up("tasks.released.export_main")(name, argv[1:])
+    return look_up("tasks.training.run_task")(name, look_up(task.module), look_up(task.data), argv)
 
-    if argv[:1] == ["export"]:
-        from tasks.released import export_main
 
-        return export_main("captioning", argv[1:])
-    from tasks.training import run_task
-
-    return run_task("captioning", CaptioningModule, CaptioningData, argv)
+def look_up(name: str) -> Callable[..., Any]:
+    """What has this full name; its module is imported only now."""
+    module, _, attribute = name.rpartition(".")
+    return getattr(import_module(module), attribute)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""A training loader whose order is a function of (seed, epoch), and that goes on from the batch where it was left."""
+"""Training loaders whose order is a function of (seed, epoch), and that go on from the batch where they were left."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,11 +28,63 @@ class EpochSampler:
             yield [(int(index), self.epoch) for index in order[start : start + self.batch_size]]
 
 
+def length_batches(lengths: np.ndarray, most: float) -> list[np.ndarray]:
+    """Indices in batches of like lengths (n,), shortest first; the longest of a batch times its size is at most `most`,
+    unless it is alone."""
+    order = np.argsort(lengths, kind="stable")
+    batches, first = [], 0
+    for end in range(1, len(order) + 1):
+        if end == len(order) or lengths[order[end]] * (end + 1 - first) > most:
+            batches.append(order[first:end])
+            first = end
+    return batches
+
+
+class LengthSampler:
+    """Yields batches of (index, epoch) of like length, drawn anew from (seed, epoch) in every epoch.
+
+    lengths: of the examples, in any unit. most: of a batch, the longest times their number, about. easy_epochs: so many
+    epochs at the start, as long as the others, take only batches of lengths up to `easy`, again and again. Every rank
+    gets an equal number of batches.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[float],
+        most: float,
+        easy_epochs: int = 0,
+        easy: float = 0.0,
+        seed: int = 0,
+        rank: int = 0,
+        n_ranks: int = 1,
+    ) -> None:
+        self.lengths, self.seed = np.asarray(lengths, float), seed
+        self.easy_epochs, self.easy = easy_epochs, easy
+        self.rank, self.n_ranks = rank, n_ranks
+        self.sizes = [len(batch) for batch in length_batches(self.lengths, most)]  # the same in every epoch
+        self.epoch, self.first = 0, 0
+
+    def __len__(self) -> int:
+        return -(-len(self.sizes) // self.n_ranks)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        rng = np.random.default_rng((self.seed, self.epoch))
+        order = np.argsort(self.lengths * rng.uniform(0.9, 1.1, len(self.lengths)), kind="stable")
+        batches = np.split(order, np.cumsum(self.sizes)[:-1])
+        wanted = len(self) * self.n_ranks
+        n = len(batches)
+        if self.epoch < self.easy_epochs:
+            n = max(1, sum(self.lengths[batch].max() <= self.easy for batch in batches))  # the first ones
+        turns = np.concatenate([rng.permutation(n) for _ in range(-(-wanted // n))])[:wanted][self.rank :: self.n_ranks]
+        for turn in turns[self.first :]:
+            yield [(int(index), self.epoch) for index in batches[turn]]
+
+
 class ResumableLoader(DataLoader):
     """Counts the batches that were consumed, not those that workers prefetched, so that a resumed epoch neither repeats
     nor skips one. Lightning saves and restores the state of a loader that has these two methods."""
 
-    def __init__(self, dataset: Any, sampler: EpochSampler, **options: Any) -> None:
+    def __init__(self, dataset: Any, sampler: EpochSampler | LengthSampler, **options: Any) -> None:
         super().__init__(dataset, batch_sampler=sampler, **options)
         self.consumed, self.epoch = 0, 0
 

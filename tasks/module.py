@@ -1,7 +1,7 @@
 """What both tasks train by: a model, phases, free-running evaluation, and checkpoints that describe themselves."""
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,9 +10,10 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from multimodal_attn.checkpoint import load_checkpoint
+from multimodal_attn.checkpoint import describe, load_checkpoint
+from multimodal_attn.ctc import ctc_loss
 from multimodal_attn.decoders import DecoderConfig
-from multimodal_attn.encoders import ImageEncoderConfig
+from multimodal_attn.encoders import EncoderConfig, SoundBatch
 from multimodal_attn.losses import cross_entropy, doubly_stochastic, mean_entropy
 from multimodal_attn.memory import Memory
 from multimodal_attn.model import Model, build_model
@@ -67,18 +68,26 @@ class LossConfig:
     Args:
         label_smoothing: share of the target spread over the vocabulary.
         doubly_stochastic: weight of the regulariser that asks for every place to be looked at (Xu et al. 2015, eq. 14).
+        ctc: share of the CTC loss, the rest is cross-entropy's (Kim, Hori, Watanabe 2017, eq. 8); 0 for no CTC head.
     """
 
     label_smoothing: float = 0.1
     doubly_stochastic: float = 0.0
+    ctc: float = 0.0
 
 
 class SequenceModule(pl.LightningModule):
-    """Base of both tasks. The model is built when the data is known, since the vocabulary comes from it."""
+    """Base of both tasks. The model is built when the data is known, since the vocabulary comes from it.
+
+    monitor: the validation score that decides which checkpoint is best; lower_is_better: whether it is an error.
+    """
+
+    monitor: str
+    lower_is_better = False
 
     def __init__(
         self,
-        encoder: ImageEncoderConfig,
+        encoder: EncoderConfig,
         decoder: DecoderConfig,
         search: SearchConfig,
         loss: LossConfig,
@@ -97,12 +106,7 @@ class SequenceModule(pl.LightningModule):
             self.model = load_checkpoint(Path(self.checkpoint))[0].train()
         elif self.model is None and self.trainer.training:
             tokenizer = self.trainer.datamodule.build_tokenizer()
-            self.model = build_model(self.encoder_config, self.decoder_config, tokenizer)
-
-    def describe(self) -> dict[str, Any]:
-        """The architecture, enough to build the model again; the encoder's parameters are in the state."""
-        encoder = asdict(replace(self.model.encoder.config, weights=None))
-        return {"encoder": encoder, "decoder": asdict(self.model.decoder.config), "search": asdict(self.search)}
+            self.model = build_model(self.encoder_config, self.decoder_config, tokenizer, self.loss.ctc > 0)
 
     # -- steps --------------------------------------------------------------------------------------------------------
 
@@ -110,7 +114,7 @@ class SequenceModule(pl.LightningModule):
     def phase(self) -> Phase:
         return self.schedule.phase(self.current_epoch, self.trainer.max_epochs)
 
-    def read_memory(self, batch: Tensor) -> Memory:
+    def read_memory(self, batch: Tensor | SoundBatch) -> Memory:
         """The encoder's output; without a graph unless the encoder is being trained."""
         trainable = self.phase == "fine_tune"
         self.model.encoder.set_trainable(trainable)
@@ -131,14 +135,26 @@ class SequenceModule(pl.LightningModule):
                 loss = loss + self.loss.doubly_stochastic * doubly_stochastic(weights.float(), real)
         return loss
 
+    def joint_loss(self, memory: Memory, tokens: Tensor) -> Tensor:
+        """The decoder's loss and the CTC head's, for one sentence per input: tokens (B, 1, T)."""
+        share = self.loss.ctc
+        loss = self.sentence_loss(memory, tokens) if share < 1 else 0.0
+        if not share:
+            return loss
+        ctc = ctc_loss(self.model.ctc(memory), memory.mask, tokens[:, 0])
+        self.log("train/ctc", ctc, prog_bar=True)
+        return (1 - share) * loss + share * ctc
+
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         # Dropout and sampling are a function of the step, so a resumed run draws what the first would have drawn.
         torch.manual_seed(hash((self.trainer.datamodule.seed, self.global_rank, self.global_step)) % 2**63)
 
     def configure_optimizers(self) -> dict[str, Any]:
         schedule, trainer = self.schedule, self.trainer
-        encoder, decoder = self.model.encoder.parameters(), self.model.decoder.parameters()
-        groups = [{"params": list(decoder)}, {"params": list(encoder), "lr": schedule.encoder_lr}]
+        encoder = list(self.model.encoder.parameters())
+        known = set(encoder)
+        others = [parameter for parameter in self.model.parameters() if parameter not in known]
+        groups = [{"params": others}, {"params": encoder, "lr": schedule.encoder_lr}]
         fused = trainer.precision != "16-mixed"
         optimizer = torch.optim.AdamW(groups, schedule.lr, weight_decay=schedule.weight_decay, fused=fused)
 
@@ -159,13 +175,17 @@ class SequenceModule(pl.LightningModule):
 
     # -- free-running evaluation --------------------------------------------------------------------------------------
 
-    def caption(self, batch: Any) -> dict[int, AttentionTrace]:
+    def search_batch(self, batch: Any) -> dict[int, AttentionTrace]:
         """Sentences searched without looking at the references, by the input's index among the examples."""
         raise NotImplementedError
 
     def score(self, results: dict[int, AttentionTrace]) -> dict[str, float]:
         """The task's metrics over sentences and the examples' references."""
         raise NotImplementedError
+
+    def report(self, results: dict[int, AttentionTrace]) -> str:
+        """What `test` writes beside the scores, for people to read; empty for nothing."""
+        return ""
 
     @property
     def examples(self) -> list[Any]:
@@ -174,13 +194,13 @@ class SequenceModule(pl.LightningModule):
         return data.examples[data.split if self.trainer.testing or self.trainer.predicting else "val"]
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        self.results |= self.caption(batch)
+        self.results |= self.search_batch(batch)
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
-        self.results |= self.caption(batch)
+        self.results |= self.search_batch(batch)
 
     def predict_step(self, batch: Any, batch_idx: int) -> None:
-        self.results |= self.caption(batch)
+        self.results |= self.search_batch(batch)
 
     def on_validation_epoch_start(self) -> None:
         self.results = {}
@@ -197,7 +217,7 @@ class SequenceModule(pl.LightningModule):
     def _finish(self, stage: str) -> None:
         self.results = self._gather(self.results)
         for name, value in self.score(self.results).items():
-            self.log(f"{stage}/{name}", value, prog_bar=name == "cider")
+            self.log(f"{stage}/{name}", value, prog_bar=name == self.monitor)
 
     def _gather(self, results: dict[int, AttentionTrace]) -> dict[int, AttentionTrace]:
         """The results of all ranks, each input once."""
@@ -211,7 +231,7 @@ class SequenceModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["tokenizer"] = self.model.tokenizer.to_str()
-        checkpoint["model_config"] = self.describe()
+        checkpoint["model_config"] = describe(self.model) | {"search": asdict(self.search)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Evaluation takes architecture and vocabulary from the checkpoint; Lightning then fills the parameters."""

@@ -3,7 +3,6 @@
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,15 @@ import yaml
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from multimodal_attn.checkpoint import count_parameters, save_checkpoint
-from multimodal_attn.decoders import DecoderConfig
-from multimodal_attn.encoders import ImageEncoderConfig
+from multimodal_attn.checkpoint import count_parameters, model_from_dict, save_checkpoint
 from multimodal_attn.errors import UserError
-from multimodal_attn.model import Model, build_model
+from multimodal_attn.model import Model
+from multimodal_attn.predictor import search_with
 from multimodal_attn.search import SearchConfig
 from tasks.resume import RUNS, find_checkpoint
 
-BUNDLED = {"captioning": Path(__file__).resolve().parents[1] / "checkpoints" / "captioning-flickr8k"}
+CHECKPOINTS = Path(__file__).resolve().parents[1] / "checkpoints"
+BUNDLED = {"captioning": CHECKPOINTS / "captioning-flickr8k", "speech": CHECKPOINTS / "speech-english"}
 
 
 def build_parser(task: str) -> argparse.ArgumentParser:
@@ -34,7 +33,10 @@ def build_parser(task: str) -> argparse.ArgumentParser:
         default=["last"],
         help="a .ckpt file, or `last` for the newest one (default); the parameters of several of one run are averaged",
     )
-    parser.add_argument("--no_repeat", type=int, help="search default to release, where it is not the training's")
+    parser.add_argument(
+        "--search", type=yaml.safe_load, default={}, help="search defaults to release, such as '{beam: 8, lm: 0.3}'"
+    )
+    parser.add_argument("--language", type=Path, help="a checkpoint of `language fit`, to be part of the model")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     parser.add_argument("--card", type=Path, help="text of the model card, Markdown")
     parser.add_argument("--scores", type=Path, help="JSON file of scores, as `test` writes it")
@@ -47,8 +49,11 @@ def export_main(task: str, argv: list[str]) -> int:
     paths, checkpoints = zip(*(find_checkpoint(path, RUNS / task) for path in args.ckpt_path), strict=True)
     checkpoint = checkpoints[0] | {"state_dict": average([each["state_dict"] for each in checkpoints])}
     model, search = restore_model(checkpoint)
-    if args.no_repeat is not None:
-        search = replace(search, no_repeat=args.no_repeat)
+    search = search_with(search, args.search)
+    if args.language:
+        from tasks.language.module import load_language_model  # which builds on this module
+
+        model.language = load_language_model(args.language, model.tokenizer)
     about = {
         "metrics": _read_json(args.scores) if args.scores else {},
         "provenance": {
@@ -76,8 +81,7 @@ def average(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
 def restore_model(checkpoint: dict[str, Any]) -> tuple[Model, SearchConfig]:
     """The model inside a training checkpoint, which carries its own architecture and tokenizer."""
     described = checkpoint["model_config"]
-    parts = ImageEncoderConfig(**described["encoder"]), DecoderConfig(**described["decoder"])
-    model = build_model(*parts, Tokenizer.from_str(checkpoint["tokenizer"]))
+    model = model_from_dict(described, Tokenizer.from_str(checkpoint["tokenizer"]), "the training checkpoint")
     state = {name.removeprefix("model."): tensor for name, tensor in checkpoint["state_dict"].items()}
     model.load_state_dict(state)
     return model.eval(), SearchConfig(**described["search"])

@@ -68,7 +68,8 @@ class TaskCLI(LightningCLI):
         parser.add_lightning_class_args(ModelCheckpoint, "best")
         parser.add_lightning_class_args(ModelCheckpoint, "last")
         shared = {"save_top_k": 1, "enable_version_counter": False}
-        best = {"monitor": "val/cider", "mode": "max", "filename": "best"}
+        mode = "min" if self.model_class.lower_is_better else "max"
+        best = {"monitor": f"val/{self.model_class.monitor}", "mode": mode, "filename": "best"}
         last = {"monitor": None, "filename": "last", "every_n_train_steps": 200}
         for name, options in ("best", shared | best), ("last", shared | last):
             parser.set_defaults({f"{name}.{key}": value for key, value in options.items()})
@@ -84,7 +85,7 @@ class TaskCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         config = self.config[self.subcommand]
-        self.trainer_defaults["callbacks"] = [*self.trainer_defaults["callbacks"], ShowResults(), WriteResults()]
+        callbacks = [ShowResults(), WriteResults()]
         if config["trainer"].get("logger") in (None, True):
             root, csv_logger = (
                 config["trainer"]["default_root_dir"],
@@ -92,6 +93,8 @@ class TaskCLI(LightningCLI):
             )
             fit = self.subcommand == "fit"
             kwargs["logger"] = [TensorBoardLogger(root, "", ""), csv_logger(root, "", "")] if fit else False
+            callbacks += [LearningRateMonitor("step")] if fit else []
+        self.trainer_defaults["callbacks"] = callbacks
         for saver in (self.config_init[self.subcommand][name] for name in ("best", "last")):
             # here and not in the config, so that a checkpoint may be resumed into another folder
             saver.dirpath = saver.dirpath or str(Path(config["trainer"]["default_root_dir"]) / "checkpoints")
@@ -130,7 +133,6 @@ def defaults(task: str) -> dict[str, Any]:
     """Trainer options that a config need not name; callbacks here run beside those of the config."""
     return {
         "default_root_dir": str(RUNS / task / "run"),
-        "callbacks": [LearningRateMonitor("step")],
         "use_distributed_sampler": False,  # our loader shares the examples out by itself
         "gradient_clip_val": 1.0,
         "log_every_n_steps": 20,
@@ -149,6 +151,8 @@ def completed(argv: list[str], task: str, folder: Path) -> list[str]:
     if "--ckpt_path" not in args:
         if args[:1] == ["fit"] or "--model.checkpoint" in {arg.split("=")[0] for arg in args}:
             return args
+        if task not in BUNDLED:
+            raise ConfigError("name a checkpoint with --ckpt_path, or `last` for the newest one")
         args += ["--ckpt_path", str(BUNDLED[task])]
     place = args.index("--ckpt_path")
     name = args[place + 1] if place + 1 < len(args) else ""

@@ -30,6 +30,8 @@ class CaptioningModule(SequenceModule):
         checkpoint: a checkpoint folder to start from; its architecture and vocabulary replace those named here.
     """
 
+    monitor = "cider"
+
     def __init__(
         self,
         encoder: ImageEncoderConfig = ImageEncoderConfig(),  # noqa: B008 (frozen)
@@ -74,7 +76,7 @@ class CaptioningModule(SequenceModule):
         self.log("train/sample_length", drawn.sum(-1).float().mean())
         return self_critical(logp, rewards, drawn)
 
-    def caption(self, batch: CaptionBatch) -> dict[int, AttentionTrace]:
+    def search_batch(self, batch: CaptionBatch) -> dict[int, AttentionTrace]:
         """Free-running: the best sentence of every picture, by its index among the examples."""
         geometries = [self.model.encoder.geometry(*size) for size in batch.sizes.tolist()]
         traces = decode(self.model, batch.pictures, geometries, self.search, Origin())

@@ -1,0 +1,228 @@
+"""Recordings and transcripts for training, validation, test and prediction, in batches of like length."""
+
+import zlib
+from collections import defaultdict
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from multimodal_attn.encoders import SoundBatch
+from multimodal_attn.errors import DataError
+from multimodal_attn.sound import RATE, read_sound, sound_files
+from multimodal_attn.tokens import PAD, build_piece_tokenizer, text_to_ids
+from tasks.loader import LengthSampler, ResumableLoader, length_batches
+from tasks.speech.datasets import Utterance, load_utterances, load_word_times
+from tasks.speech.transforms import Augmentation
+
+LONGEST_STRING = 6  # clips joined to one
+LONGEST_GAP = 0.3  # seconds between them
+
+
+class SpeechBatch(NamedTuple):
+    """sounds; tokens (B, 1, T), END closes each transcript, then PAD; index (B,) of the examples."""
+
+    sounds: SoundBatch
+    tokens: Tensor
+    index: Tensor
+
+
+class SpeechDataset(Dataset):
+    """Items are asked for by index (validation) or by (index, epoch) (training: short clips are joined at random).
+
+    Decoded sounds are kept as 16-bit samples, 115 MB an hour, since decoding them costs as much as a tenth of training.
+    """
+
+    def __init__(self, examples: list[Utterance], tokenizer: Tokenizer | None, join: float, seed: int) -> None:
+        self.examples, self.tokenizer, self.seed = examples, tokenizer, seed
+        self.cache: dict[int, np.ndarray] = {}
+        self.groups = join_short(examples, join)
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    @property
+    def seconds(self) -> list[float]:
+        """About how long each item is."""
+        return [sum(self.length(i) for i in group[:LONGEST_STRING]) for group in self.groups]
+
+    def length(self, index: int) -> float:
+        seconds = self.examples[index].seconds
+        return len(self.samples(index)) / RATE if seconds is None else seconds
+
+    def samples(self, index: int) -> np.ndarray:
+        """int16 (n,)"""
+        if index not in self.cache:
+            samples = read_sound(self.examples[index].path).samples
+            self.cache[index] = np.rint(np.clip(samples, -1, 1) * 32767).astype(np.int16)
+        return self.cache[index]
+
+    def __getitem__(self, item: int | tuple[int, int]) -> tuple[np.ndarray, list[int], int]:
+        index, epoch = (item, None) if isinstance(item, int) else item
+        chosen, gaps = list(self.groups[index]), ()
+        if epoch is not None and len(chosen) > 1:
+            rng = np.random.default_rng((self.seed, index, epoch))
+            chosen = rng.choice(chosen, rng.integers(1, LONGEST_STRING + 1)).tolist()
+            gaps = rng.integers(0, int(LONGEST_GAP * RATE), len(chosen) - 1)
+        parts = [self.samples(chosen[0])]
+        for gap, other in zip(gaps, chosen[1:], strict=False):
+            parts += [np.zeros(gap, np.int16), self.samples(other)]
+        text = " ".join(self.examples[i].text for i in chosen)
+        ids = text_to_ids(self.tokenizer, text) if self.tokenizer else []
+        return np.concatenate(parts), ids, index
+
+
+def join_short(examples: list[Utterance], below: float) -> list[tuple[int, ...]]:
+    """One item per utterance, but the clips shorter than `below` seconds of a speaker share as many items as strings of
+    mean length use them once."""
+    short: dict[str, list[int]] = defaultdict(list)
+    groups: list[tuple[int, ...]] = []
+    for index, example in enumerate(examples):
+        if example.seconds is not None and example.seconds < below:
+            short[example.speaker].append(index)
+        else:
+            groups.append((index,))
+    for clips in short.values():
+        groups += [tuple(clips)] * max(1, round(len(clips) / ((1 + LONGEST_STRING) / 2)))
+    return groups
+
+
+def collate(items: list[tuple[np.ndarray, list[int], int]]) -> SpeechBatch:
+    sounds, ids, index = zip(*items, strict=True)
+    samples = torch.zeros(len(items), max(map(len, sounds)))
+    tokens = torch.full((len(items), 1, max(map(len, ids))), PAD)
+    for row, (sound, sentence) in enumerate(zip(sounds, ids, strict=True)):
+        samples[row, : len(sound)] = torch.from_numpy(sound) / 32768
+        tokens[row, 0, : len(sentence)] = torch.tensor(sentence)
+    return SpeechBatch(SoundBatch(samples, torch.tensor([len(sound) for sound in sounds])), tokens, torch.tensor(index))
+
+
+class SpeechData(pl.LightningDataModule):
+    """Recordings and their transcripts.
+
+    Args:
+        root: data sets, each a folder or a file of transcripts; several are used together.
+        format: manifest, librispeech, common_voice, table, or auto, which looks at the files.
+        sets: use only these sets of a manifest; all if empty.
+        val_share: share of the training utterances, drawn by the hash of their ids, that validation gets instead; for
+            sets that have no such split.
+        n_pieces: size of the vocabulary of word pieces; 0 for single letters.
+        batch_seconds: sound in a training batch, padding counted.
+        eval_batch_seconds: the same in validation, test and prediction.
+        max_seconds: longer utterances are left out of training.
+        easy_epochs: epochs at the start, as long as the others, that repeat the utterances of up to `easy_seconds`:
+            short ones align soon.
+        augmentation: how training sounds are changed.
+        n_workers: processes that read sounds; each keeps its own copy of what it decoded.
+        split: what `test` and `predict` read.
+        alignments: a table `id, word, start, end` (tab-separated, seconds) of true word times, to measure ours by.
+        predict_paths: files and folders for `predict`, instead of a split.
+        seed: draws the order and the changes.
+    """
+
+    def __init__(
+        self,
+        root: list[str],
+        format: str = "auto",
+        sets: list[str] = [],  # noqa: B006 (never changed)
+        val_share: float = 0.0,
+        n_pieces: int = 300,
+        batch_seconds: float = 100.0,
+        eval_batch_seconds: float = 300.0,
+        max_seconds: float = 20.0,
+        easy_epochs: int = 0,
+        easy_seconds: float = 4.0,
+        augmentation: Augmentation = Augmentation(),  # noqa: B008 (frozen)
+        n_workers: int = 0,
+        split: str = "test",
+        alignments: str | None = None,
+        predict_paths: list[str] | None = None,
+        seed: int = 1,
+    ) -> None:
+        super().__init__()
+        self.source = {"root": root, "format": format}
+        self.sets, self.val_share = sets, val_share
+        self.n_pieces, self.augmentation = n_pieces, augmentation
+        self.batch_seconds, self.eval_batch_seconds, self.max_seconds = batch_seconds, eval_batch_seconds, max_seconds
+        self.easy = (easy_epochs, easy_seconds)
+        self.n_workers, self.split, self.seed = n_workers, split, seed
+        self.predict_paths, self.alignments = predict_paths, alignments
+        self.word_times: dict[str, list[tuple[str, float, float]]] = {}
+        self.examples: dict[str, list[Utterance]] = {}
+
+    def setup(self, stage: str) -> None:
+        wanted = {"fit": ("train", "val"), "validate": ("val",), "test": (self.split,), "predict": (self.split,)}[stage]
+        if stage == "predict" and self.predict_paths:
+            paths = sound_files([Path(path) for path in self.predict_paths])
+            self.examples[self.split] = [Utterance(path, "", str(path), "", "", None, str(path)) for path in paths]
+        for split in wanted:
+            if split not in self.examples:
+                self.examples[split] = self._load(split)
+        if self.alignments and not self.word_times:
+            self.word_times = load_word_times(Path(self.alignments))
+        if "train" in self.examples:
+            self.examples["train"] = [e for e in self.examples["train"] if (e.seconds or 0) <= self.max_seconds]
+
+    def _load(self, split: str) -> list[Utterance]:
+        def is_held_out(example: Utterance) -> bool:
+            return zlib.crc32(example.id.encode()) < self.val_share * 2**32
+
+        if not self.val_share or split not in ("train", "val"):
+            return self._of_sets(load_utterances(split=split, **self.source))
+        train = self._of_sets(load_utterances(split="train", **self.source))
+        if split == "train":
+            return [example for example in train if not is_held_out(example)]
+        try:
+            val = self._of_sets(load_utterances(split="val", **self.source))
+        except DataError:  # no set has that split
+            val = []
+        return val + [example for example in train if is_held_out(example)]
+
+    def _of_sets(self, examples: list[Utterance]) -> list[Utterance]:
+        chosen = [example for example in examples if not self.sets or example.set in self.sets]
+        if self.sets and not chosen:
+            raise DataError(f"no utterance of the sets {', '.join(self.sets)}; see the column `set` of the manifest")
+        return chosen
+
+    def build_tokenizer(self) -> Tokenizer:
+        """The pieces of the training transcripts."""
+        return build_piece_tokenizer((example.text for example in self.examples["train"]), self.n_pieces)
+
+    def train_dataloader(self) -> DataLoader:
+        dataset = SpeechDataset(self.examples["train"], self.tokenizer, self.augmentation.join, self.seed)
+        ranks = (self.trainer.global_rank, self.trainer.world_size)
+        sampler = LengthSampler(dataset.seconds, self.batch_seconds, *self.easy, self.seed, *ranks)
+        return ResumableLoader(dataset, sampler, collate_fn=collate, **self._worker_options())
+
+    def val_dataloader(self) -> DataLoader:
+        return self._eval_loader("val")
+
+    def test_dataloader(self) -> DataLoader:
+        return self._eval_loader(self.split)
+
+    def predict_dataloader(self) -> DataLoader:
+        return self._eval_loader(self.split)
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self.trainer.lightning_module.model.tokenizer
+
+    def _eval_loader(self, split: str) -> DataLoader:
+        dataset = SpeechDataset(self.examples[split], None, 0.0, self.seed)
+        batches = length_batches(np.array(dataset.seconds), self.eval_batch_seconds)
+        share = [batch.tolist() for batch in batches[self.trainer.global_rank :: self.trainer.world_size]]
+        return DataLoader(dataset, batch_sampler=share, collate_fn=collate, **self._worker_options())
+
+    def _worker_options(self) -> dict[str, Any]:
+        return {"num_workers": self.n_workers, "persistent_workers": self.n_workers > 0}
+
+    def describe(self) -> dict[str, Any]:
+        """What the data was, for the model card."""
+        sizes = {split: len(examples) for split, examples in self.examples.items()}
+        return {**self.source, "n_examples": sizes, "augmentation": asdict(self.augmentation), "seed": self.seed}

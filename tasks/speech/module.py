@@ -1,0 +1,86 @@
+"""Speech under Lightning: cross-entropy of the attention decoder joined with CTC; free-running validation."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from multimodal_attn.decoders import DecoderConfig
+from multimodal_attn.encoders import AudioEncoderConfig
+from multimodal_attn.model import decode
+from multimodal_attn.search import SearchConfig
+from multimodal_attn.timing import start_errors
+from multimodal_attn.trace import AttentionTrace, Origin
+from tasks.module import LossConfig, Schedule, SequenceModule
+from tasks.speech.datamodule import SpeechBatch
+from tasks.speech.metrics import error_report, speech_scores
+from tasks.speech.transforms import Augmentation, change_sounds, mask_features
+
+
+class SpeechModule(SequenceModule):
+    """A sound in, its transcript out.
+
+    Args:
+        encoder: the network that listens.
+        decoder: the attention decoder that writes.
+        search: how transcripts are searched in validation, test and prediction.
+        loss: what training minimises.
+        schedule: when and how fast what is trained.
+        checkpoint: a checkpoint folder to start from; its architecture and vocabulary replace those named here.
+    """
+
+    monitor = "wer"
+    lower_is_better = True
+
+    def __init__(
+        self,
+        encoder: AudioEncoderConfig = AudioEncoderConfig(),  # noqa: B008 (frozen)
+        decoder: DecoderConfig = DecoderConfig(dim=256),  # noqa: B008
+        search: SearchConfig = SearchConfig(no_repeat=0, max_length=120),  # noqa: B008
+        loss: LossConfig = LossConfig(ctc=0.5),  # noqa: B008
+        schedule: Schedule = Schedule(frozen_epochs=0, encoder_lr=1e-3),  # noqa: B008
+        checkpoint: str | None = None,
+    ) -> None:
+        super().__init__(encoder, decoder, search, loss, schedule, checkpoint)
+
+    def training_step(self, batch: SpeechBatch, batch_idx: int) -> Tensor:
+        encoder, options = self.model.encoder, self.augmentation
+        with torch.no_grad():
+            features = mask_features(encoder.features(change_sounds(batch.sounds, options)), options)
+        return self.joint_loss(encoder.encode(features), batch.tokens)
+
+    @property
+    def augmentation(self) -> Augmentation:
+        return self.trainer.datamodule.augmentation
+
+    def search_batch(self, batch: SpeechBatch) -> dict[int, AttentionTrace]:
+        """Free-running: the best transcript of every sound, by its index among the examples."""
+        geometries = [self.model.encoder.geometry(n) for n in batch.sounds.lengths.tolist()]
+        traces = decode(self.model, batch.sounds, geometries, self.search, Origin())
+        return dict(zip(batch.index.tolist(), traces, strict=True))
+
+    def score(self, results: dict[int, AttentionTrace]) -> dict[str, float]:
+        examples = [self.examples[index] for index in results]
+        texts = [trace.text for trace in results.values()]
+        scores = speech_scores(texts, [example.text for example in examples], [example.set for example in examples])
+        return scores | self.timing_scores(results)
+
+    def timing_scores(self, results: dict[int, AttentionTrace]) -> dict[str, float]:
+        """Median distance in ms from the true start of every word that was recognised, by attention and by CTC."""
+        times = self.trainer.datamodule.word_times
+        pairs = [(trace.words, times.get(self.examples[index].id, [])) for index, trace in results.items()]
+        by_ctc = [([replace(w, start=w.ctc[0]) for w in words if w.ctc], true) for words, true in pairs]
+        errors = {
+            name: np.concatenate([start_errors(words, true) for words, true in some] or [np.zeros(0)])
+            for name, some in (("attention", pairs), ("ctc", by_ctc))
+        }
+        scores = {f"start_ms/{name}": float(np.median(np.abs(found))) for name, found in errors.items() if len(found)}
+        lags = {f"start_lag_ms/{name}": float(np.median(found)) for name, found in errors.items() if len(found)}
+        return scores | lags
+
+    def report(self, results: dict[int, AttentionTrace]) -> str:
+        """Every utterance's errors, aligned, and the most frequent confusions."""
+        examples = [self.examples[index] for index in results]
+        texts = [trace.text for trace in results.values()]
+        return error_report(texts, [example.text for example in examples], [example.id for example in examples])

@@ -1,0 +1,82 @@
+"""How training sounds are changed: on the device, a batch at a time, before and after the log-mel front end."""
+
+from dataclasses import dataclass
+
+import torch
+import torchaudio
+from torch import Tensor
+
+from multimodal_attn.encoders import SoundBatch
+from multimodal_attn.memory import Memory
+from multimodal_attn.sound import RATE
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of training sounds.
+
+    Args:
+        speeds: factors of tempo and pitch, one drawn for every batch (Ko et al. 2015); one factor changes nothing.
+        noise: share of the sounds that get noise of a random colour mixed in.
+        snr: lowest and highest signal-to-noise ratio of those, in dB.
+        n_bands: SpecAugment's stripes of masked frequencies (Park et al. 2019), and
+        band: the widest, of 80 mel bands.
+        n_pauses: its stripes of masked time, and
+        pause: the longest, as a share of the sound.
+        join: clips shorter than so many seconds are joined to strings of up to six by the same speaker; 0 for never.
+    """
+
+    speeds: tuple[float, ...] = (0.9, 1.0, 1.1)
+    noise: float = 0.0
+    snr: tuple[float, float] = (5.0, 25.0)
+    n_bands: int = 2
+    band: int = 27
+    n_pauses: int = 10
+    pause: float = 0.05
+    join: float = 1.0
+
+
+def change_sounds(sounds: SoundBatch, options: Augmentation) -> SoundBatch:
+    """Speed and noise; samples (B, n) -> (B, m)."""
+    samples, lengths = sounds.samples, sounds.lengths
+    if len(set(options.speeds)) > 1:
+        change = torchaudio.transforms.SpeedPerturbation(RATE, list(options.speeds))
+        samples, lengths = change(samples, lengths)
+        lengths = lengths.long().clamp(max=samples.shape[1])
+    if options.noise:
+        samples = add_noise(SoundBatch(samples, lengths), options)
+    return SoundBatch(samples, lengths)
+
+
+def add_noise(sounds: SoundBatch, options: Augmentation) -> Tensor:
+    """Noise whose power falls by 0 to 6 dB an octave, at a random ratio to the sound's own power."""
+    samples, real = sounds.samples, sounds.mask
+    n_sounds, n = samples.shape
+    draw = torch.rand(3, n_sounds, 1, device=samples.device)
+    spectrum = torch.fft.rfft(torch.randn_like(samples))
+    tilt = torch.arange(1, spectrum.shape[1] + 1, device=samples.device).float() ** -draw[0]
+    noise = torch.fft.irfft(spectrum * tilt, n)
+    power = (samples * real).square().sum(1, keepdim=True) / real.sum(1, keepdim=True)
+    low, high = options.snr
+    wanted = power / 10 ** ((low + (high - low) * draw[1]) / 10)
+    noise = noise * (wanted / noise.square().mean(1, keepdim=True)).sqrt()
+    return samples + noise * (draw[2] < options.noise)
+
+
+def mask_features(features: Memory, options: Augmentation) -> Memory:
+    """SpecAugment without time warping (Park et al. 2019): stripes of frames (B, F, 80) become 0, which is the mean."""
+    frames, mask = features
+    n_frames, n_bands = mask.sum(1), torch.full((len(frames),), frames.shape[2], device=frames.device)
+    hidden = _stripes(n_frames, frames.shape[1], options.n_pauses, (n_frames * options.pause).unsqueeze(1)).unsqueeze(2)
+    hidden = hidden | _stripes(n_bands, frames.shape[2], options.n_bands, options.band).unsqueeze(1)
+    return Memory(frames.masked_fill(hidden, 0.0), mask)
+
+
+def _stripes(lengths: Tensor, longest: int, n: int, widest: Tensor | float) -> Tensor:
+    """(B, longest), True inside one of n stripes of random place and width within each length."""
+    draw = torch.rand(2, len(lengths), n, device=lengths.device)
+    width = draw[0] * (widest + 1)
+    first = (draw[1] * (lengths.unsqueeze(1) - width)).clamp_min(0)
+    place = torch.arange(longest, device=lengths.device)
+    first, last = first.long().unsqueeze(2), (first + width).long().unsqueeze(2)  # (B, n, 1)
+    return ((place >= first) & (place < last)).any(1)
