@@ -6,22 +6,29 @@ from pathlib import Path
 
 from multimodal_attn.errors import UserError
 
-CHECKPOINT = Path(__file__).parent / "checkpoints" / "captioning-flickr8k"
+CHECKPOINTS = Path(__file__).parent / "checkpoints"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Caption photographs and see where the model looked.")
-    parser.add_argument("--checkpoint", default=CHECKPOINT, metavar="FOLDER", help="the model (default: %(default)s)")
+    parser = argparse.ArgumentParser(description="Caption photographs, transcribe speech, and see where it came from.")
+    parser.add_argument("--checkpoint", metavar="FOLDER", help="a model for its task instead of the bundled one")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this computer only)")
     parser.add_argument("--port", type=int, default=7860, help="default: %(default)s")
     options = parser.parse_args(arguments)
 
     # after the options, so that --help and mistakes answer at once
-    from multimodal_attn.predictor import load
     from multimodal_attn.ui.app import launch
+    from multimodal_attn.ui.senses import SENSES, Later
 
+    bundled = {task: CHECKPOINTS / sense.checkpoint for task, sense in SENSES.items()}
+    readers = {task: Later(folder) for task, folder in bundled.items() if folder.is_dir()}
     try:
-        launch(load(options.checkpoint), options.host, options.port)
+        if options.checkpoint:
+            from multimodal_attn.predictor import load
+
+            predictor = load(options.checkpoint)
+            readers[predictor.config["task"]] = predictor
+        launch(readers, options.host, options.port)
     except UserError as error:
         print(f"app.py: {error}", file=sys.stderr)
         return 2

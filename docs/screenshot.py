@@ -1,6 +1,7 @@
-"""Writes docs/app.png: the app with one of its example pictures and one word pinned.
+"""Writes docs/app.png: the app with one of its examples and one word pinned.
 
     python docs/screenshot.py --checkpoint checkpoints/captioning-flickr8k --example lion --word lion
+    python docs/screenshot.py --checkpoint checkpoints/speech-english --out docs/speech.png
 
 Needs Chromium on the PATH and pytest-playwright (the extra `dev`).
 """
@@ -13,7 +14,8 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 from multimodal_attn.predictor import load
-from multimodal_attn.ui.app import EXAMPLES, start
+from multimodal_attn.ui.app import start
+from multimodal_attn.ui.senses import SENSES, Sense
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -21,19 +23,21 @@ ROOT = Path(__file__).resolve().parent.parent
 def main() -> None:
     parser = argparse.ArgumentParser(description="Write a picture of the app.")
     parser.add_argument("--checkpoint", type=Path, default=ROOT / "checkpoints" / "captioning-flickr8k")
-    parser.add_argument("--example", choices=[path.stem for path in EXAMPLES], default=EXAMPLES[0].stem)
+    parser.add_argument("--example", help="label of an example of the page (default: the first)")
     parser.add_argument("--word", help="the word to pin (default: the longest)")
     parser.add_argument("--dark", action="store_true")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "app.png")
     options = parser.parse_args()
 
-    app = start(load(options.checkpoint), port=free_port())
+    predictor = load(options.checkpoint)
+    task = predictor.config["task"]
+    app = start({task: predictor}, port=free_port())
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         scheme = "dark" if options.dark else "light"
         page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme=scheme)
         page.goto(app.local_url)
-        print(caption_example(page, options.example, options.word))
+        print(show_example(page, SENSES[task], options.example, options.word))
         page.screenshot(path=options.out)
         browser.close()
     app.close()
@@ -45,14 +49,15 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def caption_example(page: Page, example: str, word: str | None) -> str:
+def show_example(page: Page, sense: Sense, example: str | None, word: str | None) -> str:
     """The sentence of an example, once it is on the page with a word pinned and the pointer out of the way."""
-    page.get_by_role("button", name=example).click()
+    page.get_by_role("tab", name=sense.tab).click()
+    page.get_by_role("button", name=example or next(iter(sense.examples))).click()
     page.get_by_role("option").first.wait_for()
     words = page.get_by_role("option").all_text_contents()
     page.get_by_role("option").nth(words.index(word or max(words, key=len))).click()
     page.mouse.move(1, 1)
-    page.wait_for_timeout(500)  # the legend fades in
+    page.wait_for_timeout(1500)  # the legend fades in, and a word has been heard
     return page.get_by_role("listbox").text_content()
 
 

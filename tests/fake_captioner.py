@@ -38,6 +38,7 @@ class FakeCaptioner:
     """Chooses what happens by the name of the file."""
 
     name = "fake <b>captioner</b>"
+    config = {"task": "captioning"}
 
     def __call__(self, source: str) -> AttentionTrace:
         stem = Path(source).stem

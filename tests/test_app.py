@@ -1,25 +1,33 @@
 """The app without a browser: payloads, limits, what the server refuses, and how mistakes are answered."""
 
+import base64
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
 import numpy as np
 import pytest
+import soundfile
 from PIL import Image
 
 import app as command
 from multimodal_attn.errors import CheckpointError, UserError
 from multimodal_attn.media import read_picture
-from multimodal_attn.ui.app import EXAMPLES, caption, start
+from multimodal_attn.sound import RATE, Sound
+from multimodal_attn.trace import AttentionTrace
+from multimodal_attn.ui.app import answer, start
 from multimodal_attn.ui.limits import make_room
-from multimodal_attn.ui.viewer import PREVIEW_SIDE, picture_media
+from multimodal_attn.ui.senses import PICTURE, SENSES, SOUND, Later
+from multimodal_attn.ui.viewer import MAX_FRAMES, PREVIEW_SIDE, complete, picture_media, sound_media
 from tests.fake_captioner import FakeCaptioner, planted_trace
+from tests.fake_listener import SECONDS, FakeListener, heard_trace, tone
 
 
 def free_port() -> int:
@@ -30,7 +38,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def server():
-    app = start(FakeCaptioner(), port=free_port())
+    app = start({"captioning": FakeCaptioner()}, port=free_port())
     with httpx.Client(base_url=app.local_url, trust_env=False) as client:
         yield client
     app.close()
@@ -44,7 +52,7 @@ def photograph(tmp_path) -> Path:
 
 
 def test_a_picture_gives_a_waiting_and_then_a_complete_payload(photograph):
-    first, second = caption(FakeCaptioner(), str(photograph))
+    first, second = answer(PICTURE, FakeCaptioner(), str(photograph))
     assert "trace" not in first and first["id"] != second["id"]
     assert first["media"] == second["media"]
     assert (first["media"]["name"], first["media"]["width"], first["media"]["height"]) == ("dog.png", 210, 150)
@@ -53,13 +61,13 @@ def test_a_picture_gives_a_waiting_and_then_a_complete_payload(photograph):
 
 def test_a_bad_picture_gives_one_line_that_names_the_file_and_no_folder(tmp_path):
     (tmp_path / "note.jpg").write_text("not a picture")
-    (payload,) = caption(FakeCaptioner(), str(tmp_path / "note.jpg"))
+    (payload,) = answer(PICTURE, FakeCaptioner(), str(tmp_path / "note.jpg"))
     assert payload["problem"].startswith("note.jpg: not a picture")
     assert str(tmp_path) not in payload["problem"] and "\n" not in payload["problem"]
 
 
 def test_a_failing_model_is_logged_and_gives_one_line(photograph, caplog):
-    *_, last = caption(FakeCaptioner(), str(photograph.rename(photograph.with_name("crash.png"))))
+    *_, last = answer(PICTURE, FakeCaptioner(), str(photograph.rename(photograph.with_name("crash.png"))))
     assert last["problem"].startswith("crash.png: the model failed")
     assert "planted" in caplog.text
 
@@ -80,7 +88,7 @@ def test_small_pictures_are_not_enlarged(tmp_path):
 
 
 def test_the_examples_come_with_gradio():
-    assert all(path.is_file() for path in EXAMPLES)
+    assert all(path.is_file() for sense in SENSES.values() for path in sense.examples.values())
 
 
 def test_room_is_made_by_removing_the_oldest_files(tmp_path):
@@ -144,12 +152,12 @@ def test_analytics_are_off():
 def test_a_port_in_use_is_one_clear_line(server):
     port = server.base_url.port
     with pytest.raises(UserError, match=rf"^cannot listen on 127\.0\.0\.1:{port}.*--port$"):
-        start(FakeCaptioner(), port=port)
+        start({"captioning": FakeCaptioner()}, port=port)
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda ending: ending.name)
 def test_no_upload_outlives_the_app(tmp_path, ending):
-    serve = "import tests.fake_captioner as f, multimodal_attn.ui.app as a; a.launch(f.FakeCaptioner(), port={})"
+    serve = "import multimodal_attn.ui.app as a; a.launch({{}}, port={})"
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     process = subprocess.Popen(
         [sys.executable, "-c", serve.format(free_port())],
@@ -176,10 +184,19 @@ def load(monkeypatch):
         asked.append(Path(path))
         if not Path(path).is_dir():
             raise CheckpointError(f"{path}: no such folder; name a checkpoint folder")
-        return FakeCaptioner()
+        return FakeListener() if Path(path).name.startswith("speech") else FakeCaptioner()
 
     monkeypatch.setitem(sys.modules, "multimodal_attn.predictor", SimpleNamespace(load=load))
     return asked
+
+
+@pytest.fixture
+def launched(monkeypatch, tmp_path):
+    """What the command would have served: (readers, host, port). The bundled folders are those below tmp_path."""
+    served = []
+    monkeypatch.setattr("multimodal_attn.ui.app.launch", lambda *arguments: served.append(arguments))
+    monkeypatch.setattr(command, "CHECKPOINTS", tmp_path)
+    return served
 
 
 def test_a_missing_checkpoint_is_one_line_and_exit_status_2(load, capsys):
@@ -187,15 +204,89 @@ def test_a_missing_checkpoint_is_one_line_and_exit_status_2(load, capsys):
     assert capsys.readouterr().err == "app.py: nowhere: no such folder; name a checkpoint folder\n"
 
 
-def test_the_command_opens_the_checkpoint_at_the_address_it_is_given(load, monkeypatch, tmp_path):
-    served = []
-    monkeypatch.setattr("multimodal_attn.ui.app.launch", lambda *arguments: served.append(arguments))
-    assert command.main(["--checkpoint", str(tmp_path), "--port", "7861", "--host", "0.0.0.0"]) == 0
-    assert load == [tmp_path]
-    assert served[0][1:] == ("0.0.0.0", 7861)
+def test_the_command_opens_the_checkpoint_for_its_task_at_the_address_it_is_given(load, launched, tmp_path):
+    mine = tmp_path / "speech-mine"
+    for folder in (mine, tmp_path / "captioning-flickr8k", tmp_path / "speech-english"):
+        folder.mkdir()
+    assert command.main(["--checkpoint", str(mine), "--port", "7861", "--host", "0.0.0.0"]) == 0
+    ((readers, *address),) = launched
+    assert load == [mine] and address == ["0.0.0.0", 7861]
+    assert isinstance(readers["speech"], FakeListener) and readers["captioning"].name == "captioning-flickr8k"
 
 
-def test_the_bundled_captioner_is_the_default(load, monkeypatch):
-    monkeypatch.setattr("multimodal_attn.ui.app.launch", lambda *arguments: None)
+def test_the_bundled_checkpoints_are_the_default_and_are_not_read_before_they_are_needed(load, launched, tmp_path):
+    (tmp_path / "captioning-flickr8k").mkdir()
     assert command.main([]) == 0
-    assert load[0].parts[-2:] == ("checkpoints", "captioning-flickr8k")
+    readers = launched[0][0]
+    assert list(readers) == ["captioning"] and load == []  # no folder, no reader: the tab says so
+    assert readers["captioning"]("dog.png").text == readers["captioning"]("dog.png").text == "a dog runs"
+    assert load == [tmp_path / "captioning-flickr8k"]
+
+
+def test_threads_that_need_a_checkpoint_at_once_open_it_once(load, tmp_path):
+    later = Later(tmp_path)
+    with ThreadPoolExecutor(7) as pool:
+        readers = set(pool.map(lambda _: later.open(), range(7)))
+    assert load == [tmp_path] and len(readers) == 1
+
+
+# Sounds
+
+
+@pytest.fixture
+def recording(tmp_path) -> Path:
+    path = tmp_path / "hello.flac"
+    soundfile.write(path, tone(), RATE)
+    return path
+
+
+def test_a_sound_gives_a_waiting_and_then_a_complete_payload(recording):
+    first, second = answer(SOUND, FakeListener(), str(recording))
+    assert "trace" not in first and first["media"] == second["media"]
+    media = first["media"]
+    assert (media["kind"], media["name"], media["seconds"]) == ("sound", "hello.flac", SECONDS)
+    assert second["trace"] == heard_trace().to_dict()
+    json.dumps(second)
+
+
+def test_the_sound_to_play_is_a_wav_of_the_same_length_without_overflow(tmp_path):
+    loud = np.array([0.0, 0.5, 1.0, 7.0, -7.0], np.float32)
+    played, rate = soundfile.read(sound_media(Sound(loud), str(tmp_path))["file"]["path"], dtype="int16")
+    assert rate == RATE and soundfile.info(sound_media(Sound(loud), str(tmp_path))["file"]["path"]).format == "WAV"
+    np.testing.assert_allclose(played, [0, 16384, 32767, 32767, -32768], atol=1)
+
+
+def test_the_spectrogram_of_a_sound_covers_it_and_is_bounded(tmp_path):
+    for seconds in (0.01, SECONDS, 179.0):
+        media = sound_media(Sound(np.zeros(round(seconds * RATE), np.float32)), str(tmp_path))
+        n_pitches, n_frames = media["spectrogram"]["shape"]
+        assert len(base64.b64decode(media["spectrogram"]["data"])) == n_pitches * n_frames <= 80 * MAX_FRAMES
+        assert 0 <= n_frames * media["spectrogram"]["step"] - media["seconds"] < media["spectrogram"]["step"]
+
+
+def test_a_sound_of_no_length_still_has_an_axis(tmp_path):
+    media = sound_media(Sound(np.zeros(0, np.float32)), str(tmp_path))
+    assert media["seconds"] > 0 and media["spectrogram"]["shape"] == (80, 1)
+
+
+def test_a_long_sound_is_one_line_that_says_what_to_do(tmp_path):
+    path = tmp_path / "lecture.flac"
+    soundfile.write(path, np.zeros(181 * RATE, np.int16), RATE)
+    (payload,) = answer(SOUND, FakeListener(), str(path))
+    assert payload["problem"].startswith("lecture.flac: longer than 3 minutes; cut it")
+
+
+@pytest.mark.parametrize(("name", "content"), [("notes.wav", b"not a sound"), ("empty.wav", b"")])
+def test_a_bad_sound_gives_one_line_that_names_the_file_and_no_folder(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    (payload,) = answer(SOUND, FakeListener(), str(tmp_path / name))
+    assert payload["problem"].startswith(f"{name}: ") and str(tmp_path) not in payload["problem"]
+
+
+def test_a_large_trace_travels_as_a_file(tmp_path):
+    weights = np.zeros((4, 10_007, 13), np.float32)
+    weights[..., 0] = 1
+    payload = complete({"kind": "sound"}, heard_trace(weights=weights), str(tmp_path))
+    assert "trace" not in payload and len(json.dumps(payload)) < 1_000
+    trace = AttentionTrace.from_json(Path(payload["file"]["path"]).read_text("utf-8"))
+    np.testing.assert_array_equal(trace.weights, weights)

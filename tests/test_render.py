@@ -11,8 +11,9 @@ from multimodal_attn.errors import MediaError
 from multimodal_attn.geometry import PictureGeometry
 from multimodal_attn.media import read_picture
 from multimodal_attn.render import FigureOptions, heat_over_picture, render_figure, save_figure, weights_to_heat
-from multimodal_attn.render.figure import MARGIN, draw_caption, plan_layout
 from multimodal_attn.render.overlay import SHADE, cubic
+from multimodal_attn.render.panels import draw_frame, plan_layout
+from multimodal_attn.render.sheet import MARGIN
 from multimodal_attn.render.text import lacking_letters, load_font, printable, shorten, wrap
 from multimodal_attn.trace import AttentionTrace, Token
 
@@ -145,7 +146,7 @@ def test_light_shows_on_black_too() -> None:
 
 def panel_of(figure: Image.Image, trace: AttentionTrace, index: int) -> Image.Image:
     layout = plan_layout(trace.geometry.width, trace.geometry.height, len(trace.tokens) + 1, 256)
-    _, (left, top) = draw_caption(trace.text, layout)
+    _, (left, top) = draw_frame(trace.text, layout)
     x, y = layout.corner(index)
     return figure.crop((left + x, top + y, left + x + layout.panel[0], top + y + layout.panel[1]))
 

@@ -1,117 +1,35 @@
-"""The figure of Xu et al. 2015: the photograph, then one panel per word that shows where the model looked."""
+"""One entry for the figures of both senses, and the file that holds one."""
 
-import math
 import os
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from multimodal_attn.errors import MediaError
-from multimodal_attn.render.overlay import heat_over_picture, weights_to_heat
-from multimodal_attn.render.text import load_font, printable, shorten, wrap
-from multimodal_attn.trace import AttentionTrace, Token
-
-PAPER, INK, FAINT, EDGE = "#ffffff", "#1b1b1f", "#85858e", "#e4e4e9"
-MARGIN, GAP, LABEL, BASELINE, LINE = 36, 20, 44, 24, 38  # pixels: around the figure, between panels, from a panel
-# to the next below it and to the foot of its word, from line to line of the caption
-CAPTION_SIZE, WORD_SIZE, NUMBER_SIZE = 29, 20, 14
-CAPTION_WIDTH = 620  # a caption may be wider than the panels below it, up to here
-SHORTEST_SIDE = 20  # a panorama of 20,000 x 20 is drawn stretched rather than as a hairline
-NARROWEST_CELL = 120  # room for a word under a tall, thin picture
-FEWEST_COLUMNS = 4  # a sentence of three words keeps to one row
-ASPECT = 1.5  # width to height that the panels together come close to
+from multimodal_attn.render.alignment import render_sound
+from multimodal_attn.render.panels import render_picture
+from multimodal_attn.render.sheet import FigureOptions
+from multimodal_attn.sound import Sound
+from multimodal_attn.trace import AttentionTrace
 
 
-@dataclass(frozen=True)
-class FigureOptions:
-    """panel_side: longer side of a panel in pixels. smooth: interpolate between the cells of the map."""
+def render_figure(
+    trace: AttentionTrace, source: Image.Image | Sound, options: FigureOptions | None = None
+) -> Image.Image:
+    """The figure of a trace as an RGB picture, by the kind of its geometry.
 
-    panel_side: int = 256
-    smooth: bool = True
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Panels of `panel` (width, height) pixels row by row, each at the top left of a cell of `cell` pixels."""
-
-    n_panels: int
-    n_columns: int
-    cell: tuple[int, int]
-    panel: tuple[int, int]
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(width, height) of all panels with their labels."""
-        n_rows = math.ceil(self.n_panels / self.n_columns)
-        return self.n_columns * (self.cell[0] + GAP) - GAP, n_rows * self.cell[1]
-
-    def corner(self, index: int) -> tuple[int, int]:
-        """Top left of a panel from the top left of the first."""
-        row, column = divmod(index, self.n_columns)
-        return column * (self.cell[0] + GAP), row * self.cell[1]
-
-
-def plan_layout(width: int, height: int, n_panels: int, panel_side: int) -> Layout:
-    """The grid for panels of a picture of (width, height); its size depends on nothing but shape and number."""
-    scale = panel_side / max(width, height)
-    panel = max(round(width * scale), SHORTEST_SIDE), max(round(height * scale), SHORTEST_SIDE)
-    cell = max(panel[0], NARROWEST_CELL), panel[1] + LABEL
-    n_columns = math.ceil(math.sqrt(n_panels * ASPECT * cell[1] / (cell[0] + GAP)))
-    n_rows = math.ceil(n_panels / max(n_columns, FEWEST_COLUMNS))
-    return Layout(n_panels, math.ceil(n_panels / n_rows), cell, panel)  # no more columns than so many rows need
-
-
-def render_figure(trace: AttentionTrace, picture: Image.Image, options: FigureOptions | None = None) -> Image.Image:
-    """The figure as an RGB picture. `picture` is the upright RGB original at any size. A model without attention gives
-    the picture, twice as large, and the caption."""
-    options = options or FigureOptions()
-    has_maps = trace.weights.shape[1] > 0
-    n_panels, side = (len(trace.tokens) + 1, options.panel_side) if has_maps else (1, 2 * options.panel_side)
-    layout = plan_layout(trace.geometry.width, trace.geometry.height, n_panels, side)
-    figure, (left, top) = draw_caption(printable(trace.text), layout)
-    photo = picture.resize(layout.panel, Image.Resampling.LANCZOS, reducing_gap=3)
-    # a white picture would float on the paper
-    ImageDraw.Draw(figure).rectangle((left - 1, top - 1, left + photo.width, top + photo.height), outline=EDGE)
-    figure.paste(photo, (left, top))
-    for token in range(n_panels - 1):
-        x, y = layout.corner(token + 1)
-        heat = weights_to_heat(trace, token, layout.panel, smooth=options.smooth)
-        figure.paste(heat_over_picture(photo, heat), (left + x, top + y))
-        draw_label(figure, trace.tokens[token], (left + x, top + y), layout)
-    return figure
-
-
-def draw_caption(text: str, layout: Layout) -> tuple[Image.Image, tuple[int, int]]:
-    """A sheet for the layout with the caption on it, and the top left of its first panel."""
-    font = load_font(CAPTION_SIZE, text)
-    width = max(layout.size[0], min(CAPTION_WIDTH, math.ceil(font.getlength(text))))
-    lines = wrap(text, font, width) if text else []
-    top = MARGIN + len(lines) * LINE + (GAP if lines else 0)
-    sheet = Image.new("RGB", (width + 2 * MARGIN, top + layout.size[1] + MARGIN - (LABEL - GAP)), PAPER)
-    for number, line in enumerate(lines):
-        ImageDraw.Draw(sheet).text((MARGIN, MARGIN + number * LINE), line, INK, font)
-    return sheet, (MARGIN, top)
-
-
-def draw_label(figure: Image.Image, token: Token, corner: tuple[int, int], layout: Layout) -> None:
-    """The token below its panel, and its probability where there is room."""
-    word, number = printable(token.text), f"{token.probability:.0%}"
-    word_font, number_font = load_font(WORD_SIZE, word), load_font(NUMBER_SIZE, number)
-    word = shorten(word, word_font, layout.cell[0])
-    draw, (left, right) = ImageDraw.Draw(figure), (corner[0], corner[0] + layout.panel[0])
-    baseline = corner[1] + layout.panel[1] + BASELINE
-    draw.text((left, baseline), word, INK, word_font, anchor="ls")
-    if word_font.getlength(word) + GAP + number_font.getlength(number) <= layout.panel[0]:
-        draw.text((right, baseline), number, FAINT, number_font, anchor="rs")
+    source: the upright RGB original at any size, or the sound, or the piece of it, that the trace is of.
+    """
+    render = {"picture": render_picture, "sound": render_sound}[trace.geometry.kind]
+    return render(trace, source, options or FigureOptions())
 
 
 def save_figure(
-    trace: AttentionTrace, picture: Image.Image, path: str | Path, options: FigureOptions | None = None
+    trace: AttentionTrace, source: Image.Image | Sound, path: str | Path, options: FigureOptions | None = None
 ) -> None:
     """Write the figure as a PNG that is whole or not there at all; raises MediaError where it cannot be written."""
-    figure, path = render_figure(trace, picture, options), Path(path)
+    figure, path = render_figure(trace, source, options), Path(path)
     part = path.with_name(f".{os.getpid()}-{threading.get_ident()}.part")
     try:
         with part.open("wb") as file:

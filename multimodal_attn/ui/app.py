@@ -1,84 +1,105 @@
-"""The page and its server: a photograph goes in, the viewer shows the sentence and where the model looked."""
+"""The page and its server: a photograph or a sound goes in, the viewer shows the sentence and where it came from."""
 
 import html
 import logging
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
 
 import gradio as gr
 from starlette.middleware import Middleware
 
 from multimodal_attn.errors import UserError
-from multimodal_attn.media import read_picture
-from multimodal_attn.trace import AttentionTrace
 from multimodal_attn.ui import temporary_folder
 from multimodal_attn.ui.limits import MAX_FILE, Limits
-from multimodal_attn.ui.viewer import PREVIEW_SIDE, build_viewer, complete, picture_media, problem, read_static, waiting
+from multimodal_attn.ui.senses import PICTURE, SENSES, SOUND, Later, Reader, Sense
+from multimodal_attn.ui.viewer import build_viewer, complete, problem, read_static, waiting
 
-PICTURES = Path(gr.__file__).parent / "media_assets" / "images"  # come with Gradio
-EXAMPLES = [PICTURES / name for name in ("lion.jpg", "cheetah.jpg", "tower.jpg")]
-HEAD = "<h1>Where the model looked</h1><p>A sentence for a photograph, and for each word the place it came from.</p>"
-FACTS = "Written by <b>{name}</b>.<br>Everything runs on this computer; no picture leaves it."
+TITLE = "Where the model looks and listens"
+HEAD = f"<h1>{TITLE}</h1><p>A sentence for a photograph or a recording, and for each word the place it came from.</p>"
+FACTS = "{by} by <b>{name}</b>.<br>Everything runs on this computer; no {kind} leaves it."
+MISSING = (
+    "There is no model for this yet: the folder checkpoints/{} is missing. Train one, or name one with --checkpoint."
+)
+EVENTS = {
+    "api_visibility": "private",
+    "concurrency_id": "model",
+    "concurrency_limit": 1,
+    "show_progress": "hidden",
+    "trigger_mode": "always_last",
+}
 
 
-class Captioner(Protocol):
-    """What the page needs of a predictor."""
-
-    name: str
-
-    def __call__(self, source: str) -> AttentionTrace: ...
+SOON = "() => new Promise((done) => setTimeout(done, 1500))"  # the page itself comes first
 
 
-def caption(predictor: Captioner, source: str) -> Iterator[dict]:
-    """Payloads of one picture: the picture at once, then its trace; or the problem, in one line."""
+def answer(sense: Sense, reader: Reader, source: str) -> Iterator[dict]:
+    """Payloads of one file: the picture or sound at once, then its trace; or the problem, in one line."""
+    folder, name = temporary_folder().name, Path(source).name
     try:
-        media = picture_media(read_picture(source, min_side_hint=PREVIEW_SIDE), temporary_folder().name)
+        media = sense.media(source, folder)
         yield waiting(media)
-        yield complete(media, predictor(source))
+        yield complete(media, reader(source), folder)
     except UserError as error:
-        yield problem(str(error).replace(source, Path(source).name))  # the folder means nothing to the reader
+        yield problem(str(error).replace(source, name))  # the folder means nothing to the reader
     except Exception:
-        logging.exception("captioning %s failed", source)
-        yield problem(f"{Path(source).name}: the model failed on this picture; the terminal has the details")
+        logging.exception("%s failed on %s", reader.name, source)
+        yield problem(f"{name}: the model failed on this {sense.kind}; the terminal has the details")
 
 
-def build_app(predictor: Captioner) -> gr.Blocks:
-    """The page, not yet served."""
-    gr.set_static_paths(EXAMPLES)  # served from where they are, without a copy
-    with gr.Blocks(
-        title="Where the model looked", delete_cache=(600, 3600), analytics_enabled=False, fill_width=True
-    ) as app:
+def build_app(readers: Mapping[str, Reader]) -> gr.Blocks:
+    """The page, not yet served. readers: by task, "captioning" and "speech"; a tab without one says so."""
+    gr.set_static_paths(list(PICTURE.examples.values()))  # served from where they are, without a copy
+    with gr.Blocks(title=TITLE, delete_cache=(600, 3600), analytics_enabled=False, fill_width=True) as app:
         gr.HTML(HEAD, elem_id="head", apply_default_css=False)
-        with gr.Row(elem_id="columns"):
-            with gr.Column(elem_id="rail", scale=0, min_width=264):
-                drop = build_drop()
-                examples = build_examples()
-                facts = FACTS.format(name=html.escape(predictor.name))
-                gr.HTML(facts, elem_id="facts", apply_default_css=False)
-            with gr.Column(elem_id="result", scale=1):
-                viewer = build_viewer(elem_id="viewer")
-
-        def on_drop(source: str | None) -> Iterator[tuple[dict, None]]:
-            for payload in caption(predictor, source) if source else ():
-                yield payload, None  # None empties the drop area for the next picture
-
-        def on_example(index: int) -> Iterator[dict]:
-            yield from caption(predictor, str(EXAMPLES[index]))
-
-        options = {
-            "api_visibility": "private",
-            "concurrency_id": "model",
-            "concurrency_limit": 1,
-            "show_progress": "hidden",
-            "trigger_mode": "always_last",
-        }
-        drop.upload(on_drop, drop, [viewer, drop], **options)
-        examples.click(on_example, examples, viewer, **options)
+        with gr.Tabs(elem_id="senses"):
+            for task, sense in SENSES.items():
+                # a tab that is left keeps what it shows
+                with gr.Tab(sense.tab, id=sense.kind, render_children=True) as tab:
+                    reader = readers.get(task)
+                    if reader is None:
+                        gr.HTML(html.escape(MISSING.format(sense.checkpoint)), elem_classes="missing")
+                        continue
+                    build_sense(sense, reader)
+                if isinstance(reader, Later):
+                    shown = app.load if sense is PICTURE else tab.select
+                    shown(lambda later=reader: open_quietly(later), js=SOON, **{**EVENTS, "concurrency_id": "opening"})
         app.load(None, js=read_static("page.js"), api_visibility="private")
     return app
+
+
+def open_quietly(later: Later) -> None:
+    """Opens a checkpoint while the person still looks around; a mistake is told when it is used."""
+    try:
+        later.open()
+    except UserError as error:
+        logging.warning("%s", error)
+
+
+def build_sense(sense: Sense, reader: Reader) -> None:
+    """One tab: what goes in on the left, the viewer on the right."""
+    with gr.Row(elem_classes="columns"):
+        with gr.Column(elem_classes="rail", scale=0, min_width=264):
+            drop = build_drop() if sense is PICTURE else build_recorder()
+            examples = build_examples(sense)
+            facts = FACTS.format(by=sense.by, name=html.escape(reader.name), kind=sense.kind)
+            gr.HTML(facts, elem_classes="facts", apply_default_css=False)
+        with gr.Column(elem_classes="result-column", scale=1):
+            viewer = build_viewer(sense.kind, elem_id=f"{sense.kind}-viewer")
+    paths = list(sense.examples.values())
+
+    def on_drop(source: str | None) -> Iterator[tuple[dict, None]]:
+        for payload in answer(sense, reader, source) if source else ():
+            yield payload, None  # None empties the drop area for the next file
+
+    def on_example(index: int) -> Iterator[dict]:
+        yield from answer(sense, reader, str(paths[index]))
+
+    drop.upload(on_drop, drop, [viewer, drop], **EVENTS)
+    if sense is SOUND:
+        drop.stop_recording(on_drop, drop, [viewer, drop], **EVENTS)
+    examples.click(on_example, examples, viewer, **EVENTS)
 
 
 def build_drop() -> gr.Image:
@@ -90,19 +111,36 @@ def build_drop() -> gr.Image:
         show_label=False,
         buttons=[],
         placeholder="Drop a photograph\nor click to choose one",
-        elem_id="drop",
+        elem_id="picture-drop",
+        elem_classes="drop",
     )
     drop.preprocess = lambda payload: payload.path if payload else None  # Gradio's own would decode it first
     return drop
 
 
-def build_examples() -> gr.Dataset:
+def build_recorder() -> gr.Audio:
+    """The upload area and the microphone; both hand on the path of a file, which our own reader decodes."""
+    return gr.Audio(
+        type="filepath",
+        sources=["upload", "microphone"],
+        show_label=False,
+        buttons=[],
+        editable=False,
+        elem_id="sound-drop",
+        elem_classes="drop",
+    )
+
+
+def build_examples(sense: Sense) -> gr.Dataset:
+    kind = gr.Image if sense is PICTURE else gr.Audio
     return gr.Dataset(
-        components=[gr.Image(render=False, show_label=False)],
-        samples=[[str(path)] for path in EXAMPLES],
+        components=[kind(render=False, show_label=False)],
+        samples=[[str(path)] for path in sense.examples.values()],
+        sample_labels=None if sense is PICTURE else list(sense.examples),
         type="index",
         label="Examples",
-        elem_id="examples",
+        elem_id=f"{sense.kind}-examples",
+        elem_classes="examples",
     )
 
 
@@ -114,9 +152,9 @@ def build_theme() -> gr.themes.Base:
     ).set(**plain, **{f"{key}_dark": value for key, value in plain.items()})
 
 
-def start(predictor: Captioner, host: str = "127.0.0.1", port: int = 7860) -> gr.Blocks:
+def start(readers: Mapping[str, Reader], host: str = "127.0.0.1", port: int = 7860) -> gr.Blocks:
     """Serves the page in the background; raises UserError when the address cannot be had."""
-    app = build_app(predictor)
+    app = build_app(readers)
     limits = Middleware(Limits, folder=Path(temporary_folder().name))
     try:
         app.queue(max_size=16).launch(
@@ -140,11 +178,11 @@ def start(predictor: Captioner, host: str = "127.0.0.1", port: int = 7860) -> gr
     return app
 
 
-def launch(predictor: Captioner, host: str = "127.0.0.1", port: int = 7860) -> None:
+def launch(readers: Mapping[str, Reader], host: str = "127.0.0.1", port: int = 7860) -> None:
     """Serves the page until Ctrl-C, or until the process is told to end."""
     for name in ("SIGTERM", "SIGHUP"):  # by default they end Python without removing the temporary folder
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: sys.exit(0))
-    app = start(predictor, host, port)
+    app = start(readers, host, port)
     print(f"Open {app.local_url} in a browser; Ctrl-C stops the app.", flush=True)
     app.block_thread()

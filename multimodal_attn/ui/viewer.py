@@ -1,32 +1,44 @@
-"""The viewer: shows a trace over its picture. All pointing, stepping and drawing happens on the page."""
+"""The viewer: shows a trace over its picture or sound. All pointing, playing and drawing happens on the page."""
 
+import base64
 import io
+import json
 import secrets
 from pathlib import Path
 
 import gradio as gr
+import soundfile
 from gradio.processing_utils import save_bytes_to_cache
 from PIL.Image import Image, Resampling
 
 from multimodal_attn.media import Picture
+from multimodal_attn.render import frame_seconds, spectrogram
+from multimodal_attn.sound import RATE, Sound
 from multimodal_attn.trace import AttentionTrace
 
 STATIC = Path(__file__).parent / "static"
-SCRIPTS = ("trace.js", "draw.js", "save.js", "viewer.js")
+SCRIPTS = (
+    *("trace.js", "grid.js", "time.js", "colours.js"),
+    *("state.js", "picture.js", "player.js", "sound.js", "draw.js", "save.js", "viewer.js"),
+)
 PREVIEW_SIDE = 1600  # pixels; sharp on any screen, and about 0.4 MB as JPEG
+MAX_FRAMES = 4000  # of a spectrogram; 0.4 MB
+MAX_INLINE = 1_000_000  # bytes of a trace within its payload; a longer one is a file that the page fetches
 
 
 def read_static(*names: str) -> str:
     return "\n".join((STATIC / name).read_text("utf-8") for name in names)
 
 
-def build_viewer(**options) -> gr.HTML:
+def build_viewer(kind: str, **options) -> gr.HTML:
     """A component that takes one payload at a time, made by `waiting`, `complete` or `problem`.
 
+    kind: "picture" or "sound", which it asks for while it is empty; a payload of either is shown.
     Each payload has an id of its own, for the page is told only of values that differ from the one before.
     Not a subclass: Gradio writes a stub file beside the source of every subclass of its components.
     """
     return gr.HTML(
+        {"id": new_id(), "kind": kind},
         html_template=read_static("viewer.html"),
         css_template=read_static("viewer.css"),
         js_on_load=read_static(*SCRIPTS),
@@ -66,18 +78,46 @@ def image_to_jpeg(image: Image) -> bytes:
     return file.getvalue()
 
 
+def sound_media(sound: Sound, folder: str) -> dict:
+    """Media of a payload: {kind, name, seconds, spectrogram, file}.
+
+    spectrogram: {shape [80, frames], step: seconds per frame, data: bytes in base64, lowest pitch first}. file is
+    Gradio's FileData with the url of a WAV, which every browser plays.
+    """
+    levels = spectrogram(sound.samples, RATE, MAX_FRAMES)
+    step = frame_seconds(len(sound.samples), RATE, MAX_FRAMES)
+    path = save_bytes_to_cache(sound_to_wav(sound), "sound.wav", folder)
+    return {
+        "kind": "sound",
+        "name": Path(sound.name).name,
+        "seconds": max(sound.seconds, 1 / RATE),  # an axis needs a length
+        "spectrogram": {"shape": levels.shape, "step": step, "data": base64.b64encode(levels.tobytes()).decode()},
+        "file": gr.FileData(path=path).model_dump(),
+    }
+
+
+def sound_to_wav(sound: Sound) -> bytes:
+    """16-bit samples; what passes full scale is cut off there, as any player would."""
+    file = io.BytesIO()
+    soundfile.write(file, sound.samples.clip(-1, 1), RATE, "PCM_16", format="WAV")
+    return file.getvalue()
+
+
 def new_id() -> str:
     return secrets.token_hex(8)
 
 
 def waiting(media: dict) -> dict:
-    """Payload of a picture whose sentence is still to come."""
+    """Payload of a picture or sound whose sentence is still to come."""
     return {"id": new_id(), "media": media}
 
 
-def complete(media: dict, trace: AttentionTrace) -> dict:
-    """Payload of a picture and its trace in the schema of docs/trace-format.md."""
-    return {"id": new_id(), "media": media, "trace": trace.to_dict()}
+def complete(media: dict, trace: AttentionTrace, folder: str) -> dict:
+    """Payload of a picture or sound and its trace in the schema of docs/trace-format.md, as a file when it is large."""
+    if 8 / 3 * trace.weights.size <= MAX_INLINE:  # two bytes a weight, and base64
+        return {"id": new_id(), "media": media, "trace": trace.to_dict()}
+    path = save_bytes_to_cache(json.dumps(trace.to_dict()).encode(), "trace.json", folder)
+    return {"id": new_id(), "media": media, "file": gr.FileData(path=path).model_dump()}
 
 
 def problem(line: str) -> dict:

@@ -7,8 +7,11 @@ import socket
 import pytest
 
 from tests.fake_captioner import FakeCaptioner
+from tests.fake_listener import FakeListener
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+# one that beeps, and needs no permission
+MICROPHONE = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 ELSEWHERE = re.compile(r"^(https?|wss?)://(?!127\.0\.0\.1[:/])")
 
 
@@ -20,7 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args() -> dict:
-    return {"executable_path": CHROMIUM, "args": ["--no-sandbox"]}
+    return {"executable_path": CHROMIUM, "args": ["--no-sandbox", *MICROPHONE]}
 
 
 @pytest.fixture(autouse=True)
@@ -37,13 +40,13 @@ def stays_here_and_reports_no_error(page):
 
 @pytest.fixture(scope="session")
 def address() -> str:
-    """Where the app is served, with a captioner that knows its answers."""
+    """Where the app is served, with readers that know their answers."""
     from multimodal_attn.ui.app import start
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    app = start(FakeCaptioner(), port=port)
+    app = start({"captioning": FakeCaptioner(), "speech": FakeListener()}, port=port)
     yield app.local_url
     app.close()
 
@@ -52,6 +55,8 @@ def address() -> str:
 def app_page(page, address):
     """The page of the app, loaded and at rest."""
     page.goto(address)
-    page.locator("#drop input[type=file]").wait_for(state="attached")
+    page.locator("#picture-drop input[type=file]").wait_for(state="attached")
+    page.wait_for_function("document.querySelectorAll('#picture-examples img').length === 3")
+    page.wait_for_function("[...document.images].every((image) => image.complete)")
     page.wait_for_load_state("networkidle")
     return page

@@ -41,7 +41,7 @@ def photograph(tmp_path):
 
 
 def upload(page: Page, path) -> None:
-    page.locator("#drop input[type=file]").set_input_files(path)
+    page.locator("#picture-drop input[type=file]").set_input_files(path)
 
 
 def words(page: Page):
@@ -57,13 +57,13 @@ def test_a_photograph_is_captioned_without_a_further_click_and_pointing_asks_the
     for word in words(app_page).all():
         word.hover()
         expect(word).to_have_attribute("aria-selected", "true")
-    app_page.locator(".stage").hover()
+    app_page.locator("#picture-viewer .stage").hover()
     words(app_page).nth(1).click()
     app_page.keyboard.press("ArrowRight")
     assert asked == []
 
 
-@pytest.mark.parametrize(("kind", "part"), [("paste", "body"), ("drop", "#facts"), ("drop", "#drop button")])
+@pytest.mark.parametrize(("kind", "part"), [("paste", "body"), ("drop", ".facts"), ("drop", "#picture-drop button")])
 def test_a_picture_may_be_pasted_or_dropped_anywhere(app_page, kind, part):
     app_page.evaluate(DELIVER, [kind, part, "image.png", "image/png"])
     expect(words(app_page)).to_have_text(list(WORDS))
@@ -73,7 +73,7 @@ def test_what_is_no_picture_is_refused_without_a_request_and_named_literally(app
     asked: list[str] = []
     app_page.on("request", lambda request: asked.append(request.url))
     name = '<img src=x onerror="window.hacked=1">.txt'
-    app_page.evaluate(DELIVER, ["drop", "#drop button", name, "text/plain"])
+    app_page.evaluate(DELIVER, ["drop", "#picture-drop button", name, "text/plain"])
     expect(app_page.get_by_role("alert")).to_contain_text(f"{name}: not a picture")
     assert asked == [] and app_page.evaluate("window.hacked") is None
 
@@ -91,7 +91,7 @@ def test_a_file_too_large_is_refused_without_a_request(app_page, tmp_path):
 def test_an_example_is_captioned_on_one_click(app_page):
     app_page.get_by_role("button", name="lion").click()
     expect(words(app_page)).to_have_text(list(WORDS))
-    assert app_page.locator(".stage img").evaluate("picture => picture.naturalWidth") > 0
+    assert app_page.locator("#picture-viewer .stage img").evaluate("picture => picture.naturalWidth") > 0
 
 
 def test_bad_files_are_refused_in_one_line_and_lose_nothing(app_page, photograph, tmp_path):
@@ -113,7 +113,7 @@ def test_text_of_others_is_shown_literally(app_page, photograph):
     upload(app_page, photograph("hostile.png"))
     expect(words(app_page)).to_have_text(list(HOSTILE))
     words(app_page).nth(1).hover()
-    expect(app_page.locator("#facts")).to_contain_text(FakeCaptioner.name)
+    expect(app_page.locator(".facts").first).to_contain_text(FakeCaptioner.name)
     assert app_page.evaluate("window.hacked") is None
 
 
@@ -126,7 +126,7 @@ def test_a_rotated_photograph_is_shown_upright(app_page, tmp_path):
     Image.fromarray(stored).save(path, exif=exif, quality=95)
     upload(app_page, path)
     expect(words(app_page)).to_have_text(list(WORDS))
-    corners = app_page.locator(".stage img").evaluate(CORNERS)
+    corners = app_page.locator("#picture-viewer .stage img").evaluate(CORNERS)
     assert corners == [HEIGHT, WIDTH, False, True]
 
 
@@ -135,7 +135,7 @@ def test_pictures_that_browsers_cannot_show_are_shown(app_page, tmp_path):
     Image.new("CMYK", (WIDTH, HEIGHT), (0, 255, 255, 0)).save(path)
     upload(app_page, path)
     expect(words(app_page)).to_have_text(list(WORDS))
-    assert app_page.locator(".stage img").evaluate("picture => picture.naturalWidth") == WIDTH
+    assert app_page.locator("#picture-viewer .stage img").evaluate("picture => picture.naturalWidth") == WIDTH
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -1,4 +1,4 @@
-"""The viewer by itself, without Gradio: its markup, style and script around planted payloads."""
+"""The viewer with a picture, by itself: planted weights must light their own cells."""
 
 import base64
 import io
@@ -10,15 +10,9 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from multimodal_attn.trace import AttentionTrace, encode_weights
-from multimodal_attn.ui.viewer import SCRIPTS, read_static
+from tests.browser.mounted import mount, pure, selected, words
 from tests.fake_captioner import COLS, GEOMETRY, HEIGHT, HOSTILE, ROWS, WIDTH, WORDS, planted_trace, planted_weights
 
-MOUNT = """([js, payload]) => {
-  const element = document.querySelector("#viewer");
-  const props = { value: payload };
-  const watch = (name, load) => (window.show = (value) => { props.value = value; load(); });
-  new Function("element", "trigger", "props", "server", "upload", "watch", js)(element, null, props, {}, null, watch);
-}"""
 # Bounding box of the pixels that have the colour of the brightest, how many there are, and how many colours in all.
 LIT = """() => {
   const canvas = document.querySelector("canvas");
@@ -46,27 +40,13 @@ def payload(trace: AttentionTrace | None, identity: str = "first") -> dict:
 
 
 def show(page: Page, trace: AttentionTrace) -> None:
-    html, style, script = (
-        read_static("viewer.html"),
-        read_static("viewer.css"),
-        read_static(*SCRIPTS),
-    )
-    page.set_content(f"<style>{read_static('page.css')} #viewer {{ {style} }}</style><div id='viewer'>{html}</div>")
-    page.evaluate(MOUNT, [script, payload(trace)])
+    mount(page, payload(trace))
 
 
 @pytest.fixture
 def shown(page) -> Page:
     show(page, planted_trace())
     return page
-
-
-def words(page: Page):
-    return page.get_by_role("option")
-
-
-def selected(page: Page) -> list[str]:
-    return page.locator("[role=option][aria-selected=true]").all_text_contents()
 
 
 def lit_box(page: Page) -> tuple[float, ...]:
@@ -279,14 +259,6 @@ def test_saved_picture_holds_the_map_and_names_the_word(shown):
     left, top, right, bottom = (round(edge * scale) for edge in GEOMETRY.cell(7))
     lit = saved[top:bottom, left:right]
     assert np.ptp(lit) == 0 and lit[0, 0] > saved[top, left - 1] + 50
-
-
-def pure(page: Page, call: str, *arguments):
-    """What a function of trace.js answers."""
-    return page.evaluate(
-        "([js, arguments]) => new Function('arguments', js)(arguments)",
-        [f"{read_static('trace.js')}\nreturn {call}", arguments],
-    )
 
 
 def test_half_floats_are_read_as_numpy_writes_them(page):

@@ -6,21 +6,17 @@ function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
-const stem = () => view.complete.media.name.replace(/\.[^.]*$/, "") || "picture";
+const stem = () => view.complete.media.name.replace(/\.[^.]*$/, "") || view.complete.media.kind;
 
-// The picture with the map that is on it now, and the sentence below.
-function figure() {
-  const strip = Math.round(canvas.width / 12);
-  const sheet = Object.assign(document.createElement("canvas"), { width: canvas.width, height: canvas.height + strip });
+function blankSheet(width, height) {
+  const sheet = Object.assign(document.createElement("canvas"), { width, height });
   const pen = sheet.getContext("2d");
   pen.fillStyle = "#fff";
-  pen.fillRect(0, 0, sheet.width, sheet.height);
-  pen.drawImage(part("picture"), 0, 0, canvas.width, canvas.height);
-  pen.drawImage(canvas, 0, 0);
-  writeSentence(pen, sheet.width, canvas.height + strip / 2, strip * 0.42);
-  return sheet;
+  pen.fillRect(0, 0, width, height);
+  return { sheet, pen };
 }
 
+// The sentence on one line, centred at `y`, with the current token in full ink.
 function writeSentence(pen, width, y, size) {
   const options = [...sentence.childNodes].map((child) => [child.textContent, child.dataset?.token]);
   pen.textBaseline = "middle";
@@ -34,4 +30,32 @@ function writeSentence(pen, width, y, size) {
     pen.fillText(text, x, 0);
     x += pen.measureText(text).width;
   }
+  pen.resetTransform();
+}
+
+// The spectrogram with the weights that are on it now, those of all tokens, the seconds, and the sentence.
+function drawSoundOnSheet() {
+  const width = part("pitches").width, heights = { pitches: 300, curve: 96, axis: 44, matrix: 0, words: 100 };
+  if (hasMaps() && trace().tokens.length) heights.matrix = Math.max(240, 12 * trace().tokens.length);
+  const { sheet, pen } = blankSheet(width, Object.values(heights).reduce((sum, height) => sum + height));
+  const matrixTop = heights.pitches + heights.curve + heights.axis;
+  for (const name of ["pitches", "veil"]) pen.drawImage(part(name), 0, 0, width, heights.pitches);
+  pen.drawImage(part("curve"), 0, heights.pitches, width, heights.curve);
+  writeSeconds(pen, width, matrixTop - heights.axis / 2);
+  pen.imageSmoothingEnabled = false;
+  if (heights.matrix) pen.drawImage(part("matrix"), 0, matrixTop, width, heights.matrix);
+  writeSentence(pen, width, matrixTop + heights.matrix + heights.words / 2, 42);
+  return sheet;
+}
+
+function writeSeconds(pen, width, y) {
+  pen.font = `20px ${getComputedStyle(sentence).fontFamily}`;
+  pen.textBaseline = "middle";
+  pen.fillStyle = "#6d675d";
+  for (const mark of part("axis").children) {
+    const x = (parseFloat(mark.style.left) / 100) * width;
+    pen.textAlign = x === 0 ? "left" : x > 0.97 * width ? "right" : "center";
+    pen.fillText(mark.textContent, x, y);
+  }
+  pen.textAlign = "left";
 }

@@ -1,43 +1,24 @@
-// The viewer on the page: its state, its payloads, and what the person does. `element`, `props` and `watch` come from
-// Gradio; trace.js, draw.js and save.js stand before this file in one function body.
-// A payload is {id, media, trace}; without a trace it is a picture that waits, with `problem` a line to show.
-
-const part = (name) => element.querySelector(`[data-part="${name}"]`);
-const viewer = part("viewer"), sentence = part("sentence"), stage = part("stage"), canvas = part("map");
-
-const view = {
-  complete: null, // the last payload with a trace; a problem returns to it
-  weights: null,
-  hovered: null, // token under the pointer, or null
-  pinned: null, // token chosen by click or key, or null
-  place: null, // place under the pointer, or null
-  head: "mean",
-  smooth: true,
-  strength: 1,
-};
-
-const trace = () => view.complete.trace;
-const current = () => view.hovered ?? view.pinned;
-const hasMaps = () => view.weights.nHeads > 0;
-const mapOf = (token) => tokenMap(view.weights, token, view.head);
-
-function node(name, text, attributes = {}) {
-  const made = document.createElement(name);
-  made.textContent = text; // never markup: tokens and names are other people's text
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  return made;
-}
+// The viewer on the page: its payloads, and what the person does.
+// A payload is {id, kind} with nothing to show yet, {id, media, trace}, or {id, media, file} where the trace is in a file;
+// with media alone it is a picture or sound that waits. `problem` is a line to show above.
 
 // ---- payloads
 
-function load() {
+async function load() {
   const payload = props.value;
   if (!payload) return;
+  viewer.dataset.kind = payload.media?.kind ?? payload.kind ?? viewer.dataset.kind;
   showProblem(payload.problem ?? "");
-  if (payload.trace) showTrace(payload);
+  if (payload.file) await loadTrace(payload);
+  else if (payload.trace) showTrace(payload);
   else if (payload.media) showWaiting(payload);
   else if (view.complete) showTrace(view.complete);
   else viewer.dataset.state = "empty";
+}
+
+async function loadTrace({ file, ...payload }) {
+  const trace = await (await fetch(file.url)).json();
+  if (props.value.id === payload.id) showTrace({ ...payload, trace }); // else it was overtaken
 }
 
 function showProblem(text) {
@@ -47,37 +28,34 @@ function showProblem(text) {
 
 function showWaiting({ media }) {
   viewer.dataset.state = "waiting";
-  showPicture(media);
+  part("waiting").textContent = sense().waiting;
+  sense().show(media, null);
 }
 
 function showTrace(payload) {
-  const isNew = payload !== view.complete;
+  const isNew = payload.id !== view.complete?.id;
   Object.assign(view, { complete: payload, weights: decodeWeights(payload.trace.weights) });
-  if (isNew) Object.assign(view, { hovered: null, pinned: null, place: null, head: "mean" });
+  if (isNew) Object.assign(view, { hovered: null, playing: null, pinned: null, place: null, head: "mean" });
+  viewer.dataset.kind = payload.media.kind;
   viewer.dataset.state = "ready";
-  viewer.dataset.maps = hasMaps() ? "yes" : "no";
-  showPicture(payload.media, payload.trace.text);
+  viewer.dataset.maps = hasMaps() && payload.trace.tokens.length ? "yes" : "no";
+  sense().show(payload.media, payload.trace);
   showWords();
   showHeads();
   draw();
-  if (isNew) say(payload.trace.text || NO_WORDS);
-}
-
-function showPicture(media, description = "") {
-  const picture = part("picture");
-  if (picture.getAttribute("src") !== media.file.url) picture.src = media.file.url;
-  picture.alt = description;
-  const zoom = Math.ceil(1024 / Math.max(media.width, media.height)); // so that the cells of a small picture stay sharp
-  Object.assign(canvas, { width: media.width * zoom, height: media.height * zoom });
-  stage.style.setProperty("--ratio", media.width / media.height);
+  if (isNew) say(payload.trace.text || nothing());
 }
 
 function showWords() {
   const { laid, after } = layTokens(trace().text, trace().tokens);
+  sentence.setAttribute("aria-label", sense().sentence);
+  sentence.classList.toggle("long", trace().text.length > 120);
   sentence.replaceChildren();
   laid.forEach(({ before, text }, i) => {
     const option = node("span", text, { role: "option", id: `${element.id}-${i}`, "data-token": i });
     option.style.setProperty("--probability", trace().tokens[i].probability);
+    option.classList.toggle("goes-on", laid[i + 1]?.before === ""); // pieces of one word stand close
+    option.classList.toggle("joins", i > 0 && before === "");
     sentence.append(before, option);
   });
   sentence.append(after);
@@ -93,11 +71,6 @@ function showHeads() {
 
 // ---- what the person does
 
-function change(values) {
-  Object.assign(view, values);
-  draw();
-}
-
 function pin(token) {
   change({ pinned: token, hovered: null });
   if (token !== null) sayToken(token);
@@ -107,13 +80,6 @@ const tokenOf = (event) => {
   const option = event.target.closest("[role=option]");
   return option ? Number(option.dataset.token) : null;
 };
-
-function placeOf(event) {
-  const { geometry } = trace();
-  const { left, top, width, height } = stage.getBoundingClientRect();
-  const x = ((event.clientX - left) / width) * geometry.width;
-  return placeAt(geometry, x, ((event.clientY - top) / height) * geometry.height);
-}
 
 function step(key) {
   const last = trace().tokens.length - 1;
@@ -134,26 +100,19 @@ sentence.addEventListener("pointerover", (event) => {
 sentence.addEventListener("pointerleave", () => change({ hovered: null }));
 sentence.addEventListener("click", (event) => {
   const token = tokenOf(event);
-  if (token !== null) pin(token === view.pinned ? null : token);
+  if (token !== null) pin(sense().pick(token));
 });
 viewer.addEventListener("keydown", (event) => {
   const isOurs = event.target === sentence || event.key === "Escape";
-  const target = isOurs && viewer.dataset.state === "ready" ? step(event.key) : undefined;
-  if (target === undefined || event.ctrlKey || event.altKey || event.metaKey) return;
+  if (!isOurs || viewer.dataset.state !== "ready" || event.ctrlKey || event.altKey || event.metaKey) return;
+  const target = step(event.key), action = sense().keys[event.key];
+  if (target === undefined && !action) return;
   event.preventDefault();
-  pin(target);
+  if (action) action();
+  else pin(target);
 });
 
 viewer.addEventListener("problem", ({ detail: line }) => showProblem(line)); // found by the page, before any request
-
-stage.addEventListener("pointermove", (event) => {
-  if (viewer.dataset.state !== "ready" || !hasMaps()) return;
-  const place = placeOf(event);
-  if (place !== view.place) change({ place });
-});
-stage.addEventListener("pointerleave", (event) => {
-  if (event.pointerType !== "touch") change({ place: null }); // a finger that lifts still wants to read
-});
 
 for (const choice of [part("smooth"), part("cells")]) {
   choice.name = `${element.id}-drawing`; // one group per viewer on the page
@@ -165,8 +124,8 @@ part("heads").addEventListener("change", ({ target }) => {
 part("strength").addEventListener("input", ({ target }) => change({ strength: Number(target.value) }));
 
 part("save-png").addEventListener("click", () => {
-  const word = current() === null ? "" : `-${current() + 1}-${trace().tokens[current()].text}`;
-  figure().toBlob((blob) => save(blob, `${stem()}${word}.png`));
+  const word = current() === null ? "" : `-${current() + 1}-${trace().tokens[current()].text.trim()}`;
+  sense().figure().toBlob((blob) => save(blob, `${stem()}${word}.png`));
 });
 part("save-json").addEventListener("click", () => {
   save(new Blob([JSON.stringify(trace(), null, 1)], { type: "application/json" }), `${stem()}.json`);

@@ -1,0 +1,94 @@
+"""What the page has once for pictures and once for sounds: how a file is read, its examples, and who describes it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Protocol
+
+import gradio as gr
+
+from multimodal_attn.errors import MediaError
+from multimodal_attn.media import read_picture
+from multimodal_attn.sound import read_sound
+from multimodal_attn.trace import AttentionTrace
+from multimodal_attn.ui.viewer import PREVIEW_SIDE, picture_media, sound_media
+
+ASSETS = Path(gr.__file__).parent / "media_assets"  # come with Gradio
+MAX_MINUTES = 3  # of a sound on the page: beyond, neither its weights nor its rows are anything to look at
+
+
+class Reader(Protocol):
+    """What the page needs of a predictor."""
+
+    name: str
+
+    def __call__(self, source: str) -> AttentionTrace: ...
+
+
+class Later:
+    """A checkpoint that is opened when first needed, so that the page is there at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.name = folder, folder.name
+        self._lock, self._reader = Lock(), None
+
+    def open(self) -> Reader:
+        """The predictor, once for all threads. Raises CheckpointError."""
+        from multimodal_attn.predictor import load
+
+        with self._lock:
+            self._reader = self._reader or load(self.folder)
+        return self._reader
+
+    def __call__(self, source: str) -> AttentionTrace:
+        return self.open()(source)
+
+
+@dataclass(frozen=True)
+class Sense:
+    """kind: as in payloads. tab: its title. media: from a file and a folder for previews to the media of a payload, or
+    MediaError. examples: files by their labels. by: what the model did. checkpoint: the bundled folder."""
+
+    kind: str
+    tab: str
+    media: Callable[[str, str], dict]
+    examples: dict[str, Path]
+    by: str
+    checkpoint: str
+
+
+def see(source: str, folder: str) -> dict:
+    return picture_media(read_picture(source, min_side_hint=PREVIEW_SIDE), folder)
+
+
+def hear(source: str, folder: str) -> dict:
+    sound = read_sound(source)
+    if sound.seconds > 60 * MAX_MINUTES:
+        raise MediaError(
+            f"{sound.name}: longer than {MAX_MINUTES} minutes; cut it, or use the command `multimodal-attn transcribe`"
+        )
+    return sound_media(sound, folder)
+
+
+PICTURE = Sense(
+    kind="picture",
+    tab="Picture",
+    media=see,
+    examples={name: ASSETS / "images" / f"{name}.jpg" for name in ("lion", "cheetah", "tower")},
+    by="Written",
+    checkpoint="captioning-flickr8k",
+)
+SOUND = Sense(
+    kind="sound",
+    tab="Speech",
+    media=hear,
+    examples={
+        "A woman, 4 seconds": ASSETS / "audio" / "cate_blanch_2.mp3",
+        "The same, 8 seconds": ASSETS / "audio" / "cate_blanch.mp3",
+        "A man, 4 seconds": ASSETS / "audio" / "heath_ledger.mp3",
+    },
+    by="Heard",
+    checkpoint="speech-english",
+)
+SENSES = {"captioning": PICTURE, "speech": SOUND}  # by the task of a checkpoint

@@ -1,0 +1,92 @@
+// The sense of sight: a photograph on the stage, and the map of a token over it as a grid of cells.
+
+const picture = {
+  waiting: "Looking\u00a0…",
+  noMaps: "This model has no attention: it takes the picture in as a whole, so there is no map to show.",
+  hint: "Point at a word to see where the model looked, or at the picture to see which words looked there.",
+  sentence: "The caption, word by word",
+  nothing: "The model found no words for this picture.",
+  unit: () => "of the word’s attention, per cell",
+  spot: (token) => spotOf(indexOfMost(mapOf(token)), trace().geometry),
+  facts: () => [],
+  crowd: () => "Looked here most", // above the tokens with most weight at a place
+  show: showPicture,
+  draw() {
+    drawMap();
+    drawCell();
+  },
+  pick: (token) => (token === view.pinned ? null : token), // a second click lets go
+  keys: {},
+  figure: drawOnSheet,
+};
+
+// ---- on the stage
+
+const stage = part("stage"), canvas = part("map");
+
+function showPicture(media, shown) {
+  const photo = part("picture");
+  if (photo.getAttribute("src") !== media.file.url) photo.src = media.file.url;
+  photo.alt = shown?.text ?? "";
+  const zoom = Math.ceil(1024 / Math.max(media.width, media.height)); // so that the cells of a small picture stay sharp
+  Object.assign(canvas, { width: media.width * zoom, height: media.height * zoom });
+  stage.style.setProperty("--ratio", media.width / media.height);
+}
+
+function drawMap() {
+  const pen = canvas.getContext("2d");
+  pen.clearRect(0, 0, canvas.width, canvas.height);
+  if (current() !== null && hasMaps()) paintMap(pen, mapOf(current()));
+}
+
+// Cells end where the grid ends. A smooth map goes on for half a cell, as far as its outermost weights reach.
+function paintMap(pen, map) {
+  const { box: [left, top, right, bottom], rows, cols, width, height } = trace().geometry;
+  const more = view.smooth ? 0.5 : 0;
+  const cell = [(right - left) / cols, (bottom - top) / rows];
+  const size = [cols + 2 * more, rows + 2 * more];
+  const frame = [left - more * cell[0], top - more * cell[1], size[0] * cell[0], size[1] * cell[1]];
+  const padded = pixelsToCanvas(mapPixels(padMap(map, rows, cols), view.strength), cols + 2, rows + 2);
+  pen.save();
+  pen.scale(canvas.width / width, canvas.height / height); // from here on in pixels of the original picture
+  paintVeil(pen, [0, 0, width, height], frame);
+  pen.imageSmoothingEnabled = view.smooth;
+  pen.imageSmoothingQuality = "high";
+  pen.drawImage(padded, 1 - more, 1 - more, ...size, ...frame);
+  pen.restore();
+}
+
+function paintVeil(pen, picture, frame) {
+  const [red, green, blue, alpha] = rampColour(0, view.strength);
+  pen.fillStyle = `rgb(${red} ${green} ${blue} / ${alpha})`;
+  pen.beginPath();
+  pen.rect(...picture);
+  pen.rect(...frame);
+  pen.fill("evenodd");
+}
+
+function drawCell() {
+  const cell = part("cell");
+  cell.hidden = view.place === null || !hasMaps();
+  if (cell.hidden) return;
+  const { width, height } = trace().geometry;
+  const [left, top, right, bottom] = cellBox(trace().geometry, view.place);
+  const edges = { left: left / width, top: top / height, width: (right - left) / width, height: (bottom - top) / height };
+  for (const [edge, share] of Object.entries(edges)) cell.style[edge] = `${100 * share}%`;
+}
+
+pointAt(stage, ({ clientX, clientY }) => {
+  const { geometry } = trace();
+  const { left, top, width, height } = stage.getBoundingClientRect();
+  return placeAt(geometry, ((clientX - left) / width) * geometry.width, ((clientY - top) / height) * geometry.height);
+});
+
+// The picture with the map that is on it now, on a sheet with room for the sentence below.
+function drawOnSheet() {
+  const strip = Math.round(canvas.width / 12);
+  const { sheet, pen } = blankSheet(canvas.width, canvas.height + strip);
+  pen.drawImage(part("picture"), 0, 0, canvas.width, canvas.height);
+  pen.drawImage(canvas, 0, 0);
+  writeSentence(pen, sheet.width, canvas.height + strip / 2, strip * 0.42);
+  return sheet;
+}

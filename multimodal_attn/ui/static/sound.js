@@ -1,0 +1,167 @@
+// The sense of hearing: a spectrogram on the stage, the weights of a token over and under it, and those of all tokens as
+// rows below, on one axis of time.
+
+const sound = {
+  waiting: "Listening\u00a0…",
+  noMaps: "This model has no attention: it takes the sound in as a whole, so there are no weights to show.",
+  hint: "Press play, or point at a word to see where the model listened. A click plays the word.",
+  sentence: "The transcript, token by token",
+  nothing: "The model heard no words in this sound.",
+  unit: ({ step }) => `of the token’s attention, per ${Math.round(1000 * step)}\u2009ms`,
+  spot: (token) => (view.times[token] ? `heard at ${clock(view.times[token][0], 2)} seconds` : ""),
+  facts: factsOf,
+  crowd: (place) => `Listened most at ${clock(middle(placeSpan(trace().geometry, place)), 2)}\u2009s`,
+  show: showSound,
+  draw() {
+    drawVeil();
+    drawCurve();
+    drawMatrix();
+    drawMarks();
+  },
+  pick(token) {
+    hear(token);
+    return token;
+  },
+  keys: { " ": toggle, Enter: () => current() !== null && hear(current()) },
+  figure: drawSoundOnSheet,
+};
+
+const track = part("track"), rows = part("rows");
+const middle = ([from, to]) => (from + to) / 2;
+
+// ---- the sound itself
+
+function showSound(media, shown) {
+  if (audio.getAttribute("src") !== media.file.url) audio.src = media.file.url;
+  const isLong = media.seconds > 15; // then the track is wider than its window, which scrolls
+  track.style.minWidth = isLong ? `${3 * media.seconds}rem` : "";
+  Object.assign(view, { seconds: media.seconds, drawn: null, nColumns: Math.round(Math.min(Math.max(96 * media.seconds, 1200), 8000)) });
+  paintPitches(media);
+  const marks = ticksOf(media.seconds, isLong ? media.seconds : 9);
+  part("axis").replaceChildren(...marks.map((second) => axisMark(second, media.seconds)));
+  const nRows = shown && hasMaps() ? shown.tokens.length : 0;
+  rows.style.height = `${Math.min(Math.max(nRows * 18, nRows && 54), 252)}px`;
+  view.times = shown ? tokenTimes(shown, view.weights) : [];
+  part("labels").replaceChildren(...(nRows ? rowLabels(shown) : []));
+  moveCursor();
+}
+
+function axisMark(second, all) {
+  const mark = node("span", `${clock(second, second % 1 ? 1 : 0)}${second ? "" : "\u2009s"}`);
+  mark.style.left = `${(100 * second) / all}%`;
+  mark.classList.toggle("last", second > 0.97 * all);
+  return mark;
+}
+
+function paintPitches({ seconds, spectrogram: { shape: [nPitches, nFrames], step, data } }) {
+  const levels = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+  const upright = Array.from(levels, (_, i) => levels[(nPitches - 1 - Math.floor(i / nFrames)) * nFrames + (i % nFrames)]);
+  const colours = Array.from({ length: 256 }, (_, level) => colourAt(LOUDNESS, level / 255));
+  const pixels = pixelsToCanvas(pixelsOf(upright, (level) => colours[level]), nFrames, nPitches);
+  const shown = Object.assign(part("pitches"), { width: view.nColumns, height: 2 * nPitches });
+  const pen = shown.getContext("2d");
+  pen.imageSmoothingQuality = "high";
+  pen.drawImage(pixels, 0, 0, ((nFrames * step) / seconds) * shown.width, shown.height); // the last frame may reach beyond
+}
+
+// Beside the rows: each word where its tokens are, unless the one before takes the room.
+function rowLabels({ tokens, words = [] }) {
+  const each = words.length ? words : tokens.map(({ text }, i) => ({ text, first: i, last: i + 1 }));
+  const height = parseFloat(rows.style.height) / tokens.length;
+  let free = -Infinity;
+  return each.flatMap(({ text, first, last }) => {
+    const y = ((first + last) / 2) * height;
+    if (y - 7 < free) return [];
+    free = y + 7;
+    const label = node("span", text, { "data-first": first, "data-last": last });
+    label.style.top = `${y}px`;
+    return [label];
+  });
+}
+
+// ---- weights
+
+const columnsOf = (token) =>
+  alongTime(mapOf(token), { ...trace().geometry, seconds: view.seconds }, view.nColumns, view.smooth);
+
+// Thinner than over a picture, for a spectrogram is dark by itself.
+function drawVeil() {
+  const veil = Object.assign(part("veil"), { width: view.nColumns, height: 1 });
+  if (current() === null || !hasMaps()) return;
+  veil.getContext("2d").putImageData(new ImageData(mapPixels(columnsOf(current()), 0.8 * view.strength), view.nColumns, 1), 0, 0);
+}
+
+function drawCurve() {
+  const curve = Object.assign(part("curve"), { width: view.nColumns, height: 96 });
+  if (current() === null || !hasMaps()) return;
+  const columns = columnsOf(current()), most = largest(columns) || 1;
+  const pen = curve.getContext("2d");
+  pen.fillStyle = getComputedStyle(viewer).getPropertyValue("--hot");
+  columns.forEach((weight, x) => pen.fillRect(x, 96 * (1 - weight / most), 1, 96));
+}
+
+// All tokens at once; drawn anew only when that would change it.
+function drawMatrix() {
+  const drawn = JSON.stringify([view.head, view.smooth]);
+  if (view.drawn === drawn || !hasMaps() || !trace().tokens.length) return;
+  view.drawn = drawn;
+  const { tokens } = trace(), matrix = Object.assign(part("matrix"), { width: view.nColumns, height: tokens.length });
+  tokens.forEach((_, token) => {
+    const columns = columnsOf(token), most = largest(columns) || 1;
+    const pixels = pixelsOf(columns, (weight) => colourAt(OPAQUE, weight / most));
+    matrix.getContext("2d").putImageData(new ImageData(pixels, view.nColumns, 1), 0, token);
+  });
+}
+
+// ---- what is pointed at
+
+function drawMarks() {
+  const at = current(), n = trace().tokens.length;
+  span(part("place"), view.place === null || !hasMaps() ? null : placeSpan(trace().geometry, view.place));
+  span(part("heard"), at === null ? null : sliceOf(at));
+  part("row").hidden = at === null || !hasMaps();
+  Object.assign(part("row").style, { top: `${(100 * at) / n}%`, height: `${100 / n}%` });
+  for (const label of part("labels").children) {
+    label.classList.toggle("on", at !== null && at >= label.dataset.first && at < label.dataset.last);
+  }
+  if (view.place === null && at !== null && view.times[at]) reveal(view.times[at][0]);
+}
+
+// Lays a mark over a stretch of time, or hides it.
+function span(mark, stretch) {
+  mark.hidden = stretch === null;
+  if (!stretch) return;
+  const [from, to] = stretch.map((second) => Math.min(Math.max(second / view.seconds, 0), 1));
+  Object.assign(mark.style, { left: `${100 * from}%`, width: `${100 * (to - from)}%` });
+}
+
+// Scrolls a long sound so that a moment is in sight.
+function reveal(second) {
+  const window = part("window"), x = (second / view.seconds) * track.offsetWidth;
+  if (x < window.scrollLeft || x > window.scrollLeft + window.clientWidth - 24) window.scrollLeft = x - window.clientWidth / 4;
+}
+
+function factsOf(token) {
+  const word = wordOf(trace(), token);
+  if (!word) return view.times[token] ? [`heard at ${clock(view.times[token][0], 2)}\u2009s`] : [];
+  const heard = (from, to) => `${clock(from, 2)} – ${clock(to, 2)}\u2009s`;
+  const piece = word.last - word.first > 1 ? [`in “${word.text}”`] : [];
+  return [...piece, `heard ${heard(word.start, word.end)}`, ...(word.ctc ? [`CTC says ${heard(...word.ctc)}`] : [])];
+}
+
+const secondOf = ({ clientX }) => {
+  const { left, width } = track.getBoundingClientRect();
+  return ((clientX - left) / width) * view.seconds;
+};
+
+pointAt(track, (event) => placeAtTime(trace().geometry, secondOf(event)));
+track.addEventListener("click", (event) => {
+  const row = rows.contains(event.target) ? rowOf(event) : null;
+  if (row === null) seek(secondOf(event));
+  else pin(sound.pick(row));
+});
+
+function rowOf({ clientY }) {
+  const { top, height } = rows.getBoundingClientRect(), n = trace().tokens.length;
+  return viewer.dataset.state === "ready" ? Math.min(Math.max(Math.floor(((clientY - top) / height) * n), 0), n - 1) : null;
+}

@@ -1,0 +1,34 @@
+"""The viewer by itself, without Gradio: its markup, style and script around one payload."""
+
+from playwright.sync_api import Locator, Page
+
+from multimodal_attn.ui.viewer import SCRIPTS, read_static
+
+MOUNT = """([js, payload]) => {
+  const element = document.querySelector("#viewer");
+  const props = { value: payload };
+  const watch = (name, load) => (window.show = (value) => { props.value = value; load(); });
+  new Function("element", "trigger", "props", "server", "upload", "watch", js)(element, null, props, {}, null, watch);
+}"""
+
+
+def mount(page: Page, payload: dict) -> None:
+    html, style, script = read_static("viewer.html"), read_static("viewer.css"), read_static(*SCRIPTS)
+    page.set_content(f"<style>{read_static('page.css')} #viewer {{ {style} }}</style><div id='viewer'>{html}</div>")
+    page.evaluate(MOUNT, [script, payload])
+
+
+def words(page: Page) -> Locator:
+    return page.get_by_role("option")
+
+
+def selected(page: Page) -> list[str]:
+    return page.locator("[role=option][aria-selected=true]").all_text_contents()
+
+
+def pure(page: Page, call: str, *arguments):
+    """What a function of the scripts that need no page answers."""
+    scripts = read_static("trace.js", "grid.js", "time.js", "colours.js")
+    return page.evaluate(
+        "([js, arguments]) => new Function('arguments', js)(arguments)", [f"{scripts}\nreturn {call}", arguments]
+    )
