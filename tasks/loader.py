@@ -28,13 +28,14 @@ class EpochSampler:
             yield [(int(index), self.epoch) for index in order[start : start + self.batch_size]]
 
 
-def length_batches(lengths: np.ndarray, most: float) -> list[np.ndarray]:
-    """Indices in batches of like lengths (n,), shortest first; the longest of a batch times its size is at most `most`,
-    unless it is alone."""
+def length_batches(lengths: np.ndarray, most: float, n_most: int = 2**31) -> list[np.ndarray]:
+    """Indices in batches of like lengths (n,), shortest first; a batch's size is at most n_most, and the longest in it
+    times its size at most `most`, unless it is alone."""
     order = np.argsort(lengths, kind="stable")
     batches, first = [], 0
     for end in range(1, len(order) + 1):
-        if end == len(order) or lengths[order[end]] * (end + 1 - first) > most:
+        full = end - first == n_most
+        if full or end == len(order) or lengths[order[end]] * (end + 1 - first) > most:
             batches.append(order[first:end])
             first = end
     return batches
@@ -43,15 +44,16 @@ def length_batches(lengths: np.ndarray, most: float) -> list[np.ndarray]:
 class LengthSampler:
     """Yields batches of (index, epoch) of like length, drawn anew from (seed, epoch) in every epoch.
 
-    lengths: of the examples, in any unit. most: of a batch, the longest times their number, about. easy_epochs: so many
-    epochs at the start, as long as the others, take only batches of lengths up to `easy`, again and again. Every rank
-    gets an equal number of batches.
+    lengths: of the examples, in any unit. most: of a batch, the longest times their number, about. n_most: of a batch,
+    their number. easy_epochs: so many epochs at the start, as long as the others, take only batches of lengths up to
+    `easy`, again and again. Every rank gets an equal number of batches.
     """
 
     def __init__(
         self,
         lengths: Sequence[float],
         most: float,
+        n_most: int = 2**31,
         easy_epochs: int = 0,
         easy: float = 0.0,
         seed: int = 0,
@@ -61,7 +63,7 @@ class LengthSampler:
         self.lengths, self.seed = np.asarray(lengths, float), seed
         self.easy_epochs, self.easy = easy_epochs, easy
         self.rank, self.n_ranks = rank, n_ranks
-        self.sizes = [len(batch) for batch in length_batches(self.lengths, most)]  # the same in every epoch
+        self.sizes = [len(batch) for batch in length_batches(self.lengths, most, n_most)]  # the same in every epoch
         self.epoch, self.first = 0, 0
 
     def __len__(self) -> int:

@@ -98,6 +98,7 @@ def test_a_resumed_run_ends_like_one_that_was_not_stopped(tones: Path, tmp_path:
 
 def test_batches_hold_like_lengths_and_no_more_than_asked() -> None:
     lengths = np.array([3.0, 0.5, 9.0, 2.0, 2.5, 0.7, 31.0, 1.0])
+    assert max(map(len, length_batches(lengths, 10.0, 2))) == 2
     batches = length_batches(lengths, 10.0)
     assert sorted(np.concatenate(batches).tolist()) == list(range(8))
     for batch in batches:
@@ -125,7 +126,7 @@ def test_easy_epochs_repeat_short_utterances() -> None:
 
 
 def test_ranks_share_the_batches() -> None:
-    ranks = [LengthSampler(np.linspace(1, 9, 37), 20.0, 0, 0.0, 3, rank, 2) for rank in (0, 1)]
+    ranks = [LengthSampler(np.linspace(1, 9, 37), 20.0, 5, 0, 0.0, 3, rank, 2) for rank in (0, 1)]
     shares = [[tuple(index for index, _ in batch) for batch in sampler] for sampler in ranks]
     assert len(shares[0]) == len(shares[1])
     assert {index for share in shares for batch in share for index in batch} == set(range(37))

@@ -113,7 +113,8 @@ class SpeechData(pl.LightningDataModule):
         val_share: share of the training utterances, drawn by the hash of their ids, that validation gets instead; for
             sets that have no such split.
         n_pieces: size of the vocabulary of word pieces; 0 for single letters.
-        batch_seconds: sound in a training batch, padding counted.
+        batch_size: utterances in a training batch, and
+        batch_seconds: its sound, padding counted, at most.
         eval_batch_seconds: the same in validation, test and prediction.
         max_seconds: longer utterances are left out of training.
         easy_epochs: epochs at the start, as long as the others, that repeat the utterances of up to `easy_seconds`:
@@ -133,7 +134,8 @@ class SpeechData(pl.LightningDataModule):
         sets: list[str] = [],  # noqa: B006 (never changed)
         val_share: float = 0.0,
         n_pieces: int = 300,
-        batch_seconds: float = 100.0,
+        batch_size: int = 12,
+        batch_seconds: float = 120.0,
         eval_batch_seconds: float = 300.0,
         max_seconds: float = 20.0,
         easy_epochs: int = 0,
@@ -149,7 +151,8 @@ class SpeechData(pl.LightningDataModule):
         self.source = {"root": root, "format": format}
         self.sets, self.val_share = sets, val_share
         self.n_pieces, self.augmentation = n_pieces, augmentation
-        self.batch_seconds, self.eval_batch_seconds, self.max_seconds = batch_seconds, eval_batch_seconds, max_seconds
+        self.batch_limits = (batch_seconds, batch_size)
+        self.eval_batch_seconds, self.max_seconds = eval_batch_seconds, max_seconds
         self.easy = (easy_epochs, easy_seconds)
         self.n_workers, self.split, self.seed = n_workers, split, seed
         self.predict_paths, self.alignments = predict_paths, alignments
@@ -197,7 +200,7 @@ class SpeechData(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         dataset = SpeechDataset(self.examples["train"], self.tokenizer, self.augmentation.join, self.seed)
         ranks = (self.trainer.global_rank, self.trainer.world_size)
-        sampler = LengthSampler(dataset.seconds, self.batch_seconds, *self.easy, self.seed, *ranks)
+        sampler = LengthSampler(dataset.seconds, *self.batch_limits, *self.easy, self.seed, *ranks)
         return ResumableLoader(dataset, sampler, collate_fn=collate, **self._worker_options())
 
     def val_dataloader(self) -> DataLoader:
