@@ -50,7 +50,7 @@ def repeat_steps(attention: Attention, queries: Tensor, memory: Memory) -> tuple
     """What `unroll` must equal: contexts (B, M, T, D) and weights (B, M, T, N, S) of one step after the other."""
     keys, state, steps = attention.project(memory), attention.start(memory), []
     for query in queries.unbind(2):
-        context, weights, state = attention(query, keys, state)
+        context, weights, state, _ = attention(query, keys, state)
         steps.append((context, weights))
     contexts, weights = (torch.stack(parts, 2) for parts in zip(*steps, strict=True))
     return contexts, weights
@@ -263,7 +263,7 @@ def test_no_attention_gives_an_empty_context_and_no_heads() -> None:
     "data, named",
     [
         ({"score": "aditive"}, "'additive'"),
-        ({"score": "scaled-dot"}, "'scaled_dot'"),
+        ({"score": "scaled-dott"}, "'scaled_dot'"),
         ({"align": "sofmax"}, "'softmax'"),
         ({"align": "non"}, "'none'"),
         ({"align": None}, "none"),

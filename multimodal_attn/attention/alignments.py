@@ -1,66 +1,99 @@
 """Stage 2, align: how are the energies of the places turned into weights?
 
-A pure function of the energies (B, N, M, S), the mask, and its own state, a tuple of tensors (B, M, ...):
+    aligned = align(energies, mask, state, query)    one step: energies and weights (B, N, M, S), query (B, M, Q)
+    state   = align.follow(query, context, state)    for those that read the context (B, M, D) too
+    aligned = align.unroll(energies, mask, queries)  all T steps at once: (B, N, M, T, S), queries (B, M, T, Q)
 
-    weights, state = alignment(energies, mask, state)       one step
-    weights        = alignment.unroll(energies, mask)       all T steps at once, energies (B, N, M, T, S)
+mask broadcasts to energies, True = keep. The state is a tuple of tensors (B, M, ...), empty before the first step.
 """
 
+from typing import NamedTuple
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from multimodal_attn.attention.masking import masked_softmax, masked_uniform
+from multimodal_attn.attention.scores import State
 from multimodal_attn.errors import ConfigError
 
-State = tuple[Tensor, ...]
+
+class Choice(NamedTuple):
+    """What was drawn at random: the log-probability of the drawn place, 0 where none was, and the entropy of what it
+    was drawn from, both in nats: (B, N, M) or (B, N, M, T) as an alignment gives them, (B, M, N) or (B, M, T, N) later.
+    """
+
+    log_prob: Tensor
+    entropy: Tensor
 
 
-class Alignment:
-    """Base of all: `step` is the definition, `unroll` repeats it from an empty state."""
+class Aligned(NamedTuple):
+    """weights (B, N, M, S) or (B, N, M, T, S), the state for the next step, and the choice of those that draw."""
+
+    weights: Tensor
+    state: State = ()
+    choice: Choice | None = None
+
+
+class Alignment(nn.Module):
+    """Base of all: `forward` is the definition, `unroll` repeats it from an empty state."""
 
     source = ""
     reads_energies = True
+    reads_context = False
+    n_scores = 1  # with 2, energies (2, B, N, M, S) of two scores, each with parameters of its own
 
-    def __call__(self, energies: Tensor, mask: Tensor | None, state: State) -> tuple[Tensor, State]:
+    def __init__(self) -> None:  # so that an alignment without options shows none in its signature
+        super().__init__()
+
+    def forward(self, energies: Tensor, mask: Tensor | None, state: State, query: Tensor) -> Aligned:
         raise NotImplementedError
 
-    def unroll(self, energies: Tensor, mask: Tensor | None) -> Tensor:
+    def follow(self, query: Tensor, context: Tensor, state: State) -> State:
+        return state
+
+    def unroll(self, energies: Tensor, mask: Tensor | None, queries: Tensor) -> Aligned:
         state: State = ()
         steps = []
-        for step in energies.unbind(3):  # (B, N, M, S)
-            weights, state = self(step, mask, state)
+        for step, query in zip(energies.unbind(-2), queries.unbind(2), strict=True):
+            weights, state, _ = self(step, mask, state, query)
             steps.append(weights)
-        return torch.stack(steps, 3)
+        return Aligned(torch.stack(steps, 3), state)
 
 
-class Softmax(Alignment):
+class Pointwise(Alignment):
+    """Base of those that remember nothing: the same function of each step's energies, for one step or for all."""
+
+    def weigh(self, energies: Tensor, mask: Tensor | None) -> Tensor:
+        raise NotImplementedError
+
+    def forward(self, energies: Tensor, mask: Tensor | None, state: State, query: Tensor) -> Aligned:
+        return Aligned(self.weigh(energies, mask))
+
+    def unroll(self, energies: Tensor, mask: Tensor | None, queries: Tensor) -> Aligned:
+        return Aligned(self.weigh(energies, for_all_steps(mask)))
+
+
+class Softmax(Pointwise):
     """Soft, global attention: exp(e_s / temperature), normalised."""
 
     source = "Bahdanau, Cho, Bengio 2015, eq. 6; Xu et al. 2015, eq. 5"
 
     def __init__(self, temperature: float = 1.0) -> None:
-        if not temperature > 0:
-            raise ConfigError(f"attention: temperature must be positive, not {temperature}")
-        self.temperature = temperature
+        super().__init__()
+        self.temperature = positive(temperature, "temperature")
 
-    def __call__(self, energies: Tensor, mask: Tensor | None, state: State) -> tuple[Tensor, State]:
-        return masked_softmax(energies / self.temperature, mask), state
-
-    def unroll(self, energies: Tensor, mask: Tensor | None) -> Tensor:
-        return masked_softmax(energies / self.temperature, None if mask is None else mask.unsqueeze(3))
+    def weigh(self, energies: Tensor, mask: Tensor | None) -> Tensor:
+        return masked_softmax(energies / self.temperature, mask)
 
 
-class Uniform(Alignment):
+class Uniform(Pointwise):
     """Average pooling: every real place gets the same weight, whatever the query."""
 
     source = "the average; a control without a choice of place"
     reads_energies = False
 
-    def __call__(self, energies: Tensor, mask: Tensor | None, state: State) -> tuple[Tensor, State]:
-        return masked_uniform(energies, mask), state
-
-    def unroll(self, energies: Tensor, mask: Tensor | None) -> Tensor:
-        return masked_uniform(energies, None if mask is None else mask.unsqueeze(3))
+    def weigh(self, energies: Tensor, mask: Tensor | None) -> Tensor:
+        return masked_uniform(energies, mask)
 
 
 class Static(Alignment):
@@ -68,14 +101,20 @@ class Static(Alignment):
 
     source = "a control: content decides, but only once"
 
-    def __call__(self, energies: Tensor, mask: Tensor | None, state: State) -> tuple[Tensor, State]:
-        if state:
-            return state[0].transpose(1, 2), state
-        weights = masked_softmax(energies, mask)
-        return weights, (weights.transpose(1, 2),)  # (B, M, N, S), so that a beam can reorder it
+    def forward(self, energies: Tensor, mask: Tensor | None, state: State, query: Tensor) -> Aligned:
+        weights = state[0].transpose(1, 2) if state else masked_softmax(energies, mask)
+        return Aligned(weights, (weights.transpose(1, 2),))  # (B, M, N, S), so that a beam can reorder it
 
-    def unroll(self, energies: Tensor, mask: Tensor | None) -> Tensor:
-        return masked_softmax(energies[:, :, :, 0], mask).unsqueeze(3).expand_as(energies)
+    def unroll(self, energies: Tensor, mask: Tensor | None, queries: Tensor) -> Aligned:
+        return Aligned(masked_softmax(energies[:, :, :, 0], mask).unsqueeze(3).expand_as(energies))
 
 
-ALIGNMENTS: dict[str, type[Alignment]] = {"softmax": Softmax, "uniform": Uniform, "static": Static}
+def for_all_steps(mask: Tensor | None) -> Tensor | None:
+    """A mask for energies (B, N, M, S) made to fit (B, N, M, T, S)."""
+    return None if mask is None else mask.unsqueeze(-2)
+
+
+def positive(value: float, name: str) -> float:
+    if not value > 0:
+        raise ConfigError(f"attention: {name} must be positive, not {value}")
+    return value

@@ -7,16 +7,15 @@
 Nothing is kept on the module between steps, and weights are a return value.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from inspect import signature
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
-from multimodal_attn.attention.alignments import ALIGNMENTS, State
-from multimodal_attn.attention.scores import SCORES, Constant, split_heads
+from multimodal_attn.attention.alignments import Choice
+from multimodal_attn.attention.registry import ALIGNMENTS, SCORES, build, find, share_options
+from multimodal_attn.attention.scores import Constant, State, Twin, split_heads
 from multimodal_attn.errors import ConfigError
 from multimodal_attn.linear import Linear
 from multimodal_attn.memory import Memory
@@ -54,11 +53,12 @@ class Keys(NamedTuple):
 
 
 class Attended(NamedTuple):
-    """context (B, M, D), weights (B, M, N, S), and the state for the next step."""
+    """context (B, M, D), weights (B, M, N, S), the state for the next step, and what was drawn, if anything."""
 
     context: Tensor
     weights: Tensor
     state: State
+    choice: Choice | None = None
 
 
 class Attention(nn.Module):
@@ -69,12 +69,14 @@ class Attention(nn.Module):
         heads, dim = config.heads, config.dim
         if heads < 1 or dim % heads or memory_dim % heads:
             raise ConfigError(f"attention: {heads} heads must divide dim {dim} and the memory's width {memory_dim}")
-        align, score = _find(ALIGNMENTS, config.align, "align"), _find(SCORES, config.score, "score")
+        align, score = find(ALIGNMENTS, config.align, "align"), find(SCORES, config.score, "score")
         score = score if align.reads_energies else Constant
-        _check_options(config.options, align, score)
+        sizes = {"query_dim": query_dim, "memory_dim": memory_dim, "dim": dim, "heads": heads}
+        of_align, of_score = share_options(config.options, OWN, align, score)
         self.context_dim = memory_dim
-        self.align = align(**_options_of(align, config.options))
-        self.score = score(query_dim, memory_dim, dim, heads, **_options_of(score, config.options))
+        self.align = build(align, sizes, of_align)
+        scores = [build(score, sizes, of_score) for _ in range(align.n_scores)]
+        self.score = scores[0] if len(scores) == 1 else Twin(*scores)
         self.heads = heads
         self.value_map = Linear(memory_dim, memory_dim) if heads > 1 else nn.Identity()
         # no bias, so that a row without a real place gives zeros; a decoder's next layer has one
@@ -86,25 +88,60 @@ class Attention(nn.Module):
         return Keys(self.score.keys(values), split_heads(self.value_map(values), self.heads), mask)
 
     def start(self, memory: Memory) -> State:
-        """The state before the first step: tensors (B, M, ...), none for a mechanism that remembers nothing."""
+        """The state before the first step; a mechanism fills it with tensors (B, M, ...), if it remembers anything."""
         return ()
 
     def forward(self, query: Tensor, keys: Keys, state: State) -> Attended:
         """One step for queries (B, M, Q)."""
-        weights, state = self.align(self.score(query, keys.keys), keys.mask, state)  # (B, N, M, S)
-        return Attended(self._pool(weights, keys), weights.transpose(1, 2), state)
+        looked, aligned = state or ((), ())
+        energies = self.score(self.score.queries(query), keys.keys, looked)  # (B, N, M, S)
+        weights, aligned, choice = self.align(energies, keys.mask, aligned, query)
+        weights = weights.transpose(1, 2)
+        context = self._pool(weights, keys)
+        state = self.score.remember(weights, looked), self.align.follow(query, context, aligned)
+        return Attended(context, weights, state, choice and Choice(*(part.transpose(1, 2) for part in choice)))
 
     def unroll(self, queries: Tensor, keys: Keys) -> tuple[Tensor, Tensor]:
         """All T steps at once for queries (B, M, T, Q): contexts (B, M, T, D), weights (B, M, T, N, S)."""
+        return self.unroll_choices(queries, keys)[:2]
+
+    def unroll_choices(self, queries: Tensor, keys: Keys) -> tuple[Tensor, Tensor, Choice | None]:
+        """`unroll`, and what a hard alignment drew at every step, both parts (B, M, T, N)."""
         shape = queries.shape[1:3]
-        energies = self.score(queries.flatten(1, 2), keys.keys).unflatten(2, shape)  # (B, N, M, T, S)
-        weights = self.align.unroll(energies, keys.mask)
-        context = self._pool(weights.flatten(2, 3), keys).unflatten(1, shape)
-        return context, weights.permute(0, 2, 3, 1, 4)
+        matches = self.score.queries(queries.flatten(1, 2))  # (B, N, M*T, A)
+        if not self.score.reads_weights:
+            matches = self.score(matches, keys.keys)  # (B, N, M*T, S)
+        matches = matches.unflatten(-2, shape)
+        one_by_one = self.score.reads_weights or self.align.reads_context
+        unroll = self._align_one_by_one if one_by_one else self._align_all
+        weights, choice = unroll(matches, queries, keys)  # (B, N, M, T, S)
+        weights = weights.permute(0, 2, 3, 1, 4)
+        context = self._pool(weights.flatten(1, 2), keys).unflatten(1, shape)
+        return context, weights, choice and Choice(*(part.permute(0, 2, 3, 1) for part in choice))
+
+    def _align_all(self, energies: Tensor, queries: Tensor, keys: Keys) -> tuple[Tensor, Choice | None]:
+        weights, _, choice = self.align.unroll(energies, keys.mask, queries)
+        return weights, choice
+
+    def _align_one_by_one(self, matches: Tensor, queries: Tensor, keys: Keys) -> tuple[Tensor, Choice | None]:
+        """The loop over T that remains where a step reads what an earlier one gave.
+
+        matches (B, N, M, T, ...) is as far as the score comes for all steps at once: energies, or projected queries.
+        """
+        looked, aligned, steps = (), (), []
+        for match, query in zip(matches.unbind(-2), queries.unbind(2), strict=True):
+            energies = self.score(match, keys.keys, looked) if self.score.reads_weights else match
+            weights, aligned, choice = self.align(energies, keys.mask, aligned, query)
+            looked = self.score.remember(weights.transpose(1, 2), looked)
+            if self.align.reads_context:
+                aligned = self.align.follow(query, self._pool(weights.transpose(1, 2), keys), aligned)
+            steps.append((weights, *(choice or ())))
+        weights, *choice = (torch.stack(parts, 3) for parts in zip(*steps, strict=True))
+        return weights, Choice(*choice) if choice else None
 
     def _pool(self, weights: Tensor, keys: Keys) -> Tensor:
-        """Stage 3: the weighted sum. (B, N, M, S) -> (B, M, D)"""
-        context = weights.to(keys.values.dtype) @ keys.values  # (B, N, M, D / N)
+        """Stage 3: the weighted sum. (B, M, N, S) -> (B, M, D)"""
+        context = weights.transpose(1, 2).to(keys.values.dtype) @ keys.values  # (B, N, M, D / N)
         return self.output_map(context.transpose(1, 2).flatten(2))
 
 
@@ -127,33 +164,11 @@ class NoAttention(nn.Module):
     def unroll(self, queries: Tensor, keys: Keys) -> tuple[Tensor, Tensor]:
         return queries[..., :0], queries.new_zeros(*queries.shape[:3], 0, keys.values.shape[1])
 
+    def unroll_choices(self, queries: Tensor, keys: Keys) -> tuple[Tensor, Tensor, None]:
+        return *self.unroll(queries, keys), None
+
 
 def build_attention(data: dict[str, Any], query_dim: int, memory_dim: int) -> Attention | NoAttention:
     """The mechanism that `data` names, see AttentionConfig. Raises ConfigError for an unknown name or option."""
     config = AttentionConfig.from_dict(data)
     return NoAttention() if config.align == "none" else Attention(config, query_dim, memory_dim)
-
-
-def _find(registry: dict[str, Any], name: str, stage: str) -> Any:
-    if name not in registry:
-        names = [*registry, "none"] if stage == "align" else list(registry)
-        raise ConfigError(f"attention: no {stage} is called {name!r}; {_nearest(str(name), names)}")
-    return registry[name]
-
-
-def _nearest(name: str, names: Collection[str]) -> str:
-    return f"did you mean {get_close_matches(name, names, 1, 0.0)[0]!r}? All: {', '.join(names)}"
-
-
-def _option_names(kind: type) -> set[str]:
-    return set(signature(kind).parameters) - {"query_dim", "memory_dim", "dim", "heads"}
-
-
-def _options_of(kind: type, options: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in options.items() if key in _option_names(kind)}
-
-
-def _check_options(options: dict[str, Any], *kinds: type) -> None:
-    known = set().union(*map(_option_names, kinds))
-    if unknown := sorted(set(options) - known):
-        raise ConfigError(f"attention: no option {unknown[0]!r} here; {_nearest(unknown[0], [*OWN, *sorted(known)])}")
