@@ -31,23 +31,23 @@ class TextbookTrainer(nn.Module):
         self.cell = nn.LSTMCell(dim + memory_dim, dim)
         self.vocabulary = nn.Linear(dim, n_tokens)
 
-    def forward(self, tokens: Tensor, features: Tensor) -> Tensor:
-        """Logits (B, T, V) after each of the tokens (B, T) over features (B, S, D)."""
+    def forward(self, tokens: Tensor, features: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Logits (B, T, V) after each of the tokens (B, T) over features (B, S, D), zeros on padding, mask (B, S)."""
         embedded = self.embedding(tokens)
         mean = features.mean(1)
         hidden, cell = torch.tanh(self.first_hidden(mean)), torch.tanh(self.first_cell(mean))
         steps = []
         for t in range(tokens.shape[1]):
-            context = torch.sigmoid(self.gate(hidden)) * self.attend(hidden, features)
+            context = torch.sigmoid(self.gate(hidden)) * self.attend(hidden, features, mask)
             hidden, cell = self.cell(torch.cat([embedded[:, t], context], 1), (hidden, cell))
             steps.append(self.vocabulary(hidden))
         return torch.stack(steps, 1)
 
-    def attend(self, query: Tensor, features: Tensor) -> Tensor:
+    def attend(self, query: Tensor, features: Tensor, mask: Tensor | None = None) -> Tensor:
         """The context (B, D) for queries (B, Q): e = v . tanh(W_q q + W_k k), softmax, weighted sum."""
         keys = self.key_map(features)  # (B, S, A), the same at every step
         energies = self.v(torch.tanh(keys + self.query_map(query).unsqueeze(1))).squeeze(2)  # (B, S)
-        weights = energies.softmax(1)
+        weights = (energies if mask is None else energies.masked_fill(~mask, -torch.inf)).softmax(1)
         return (features * weights.unsqueeze(2)).sum(1)
 
 
@@ -91,12 +91,17 @@ class TextbookDecoder:
 
     def attend(self, query: Tensor, memory: Tensor) -> Tensor:
         """The gated context (k, D) for queries (k, Q) over memories (k, S, D)."""
+        return self.pool(self.energies(query, memory), query, memory)
+
+    def energies(self, query: Tensor, memory: Tensor) -> Tensor:
+        """How well queries (k, Q) match the places of memories (k, S, D). (k, S)"""
         keys = _apply(self.score.key_map, memory)  # (k, S, A), the same at every step
         queries = _apply(self.score.query_map, query).unsqueeze(1)
         if isinstance(self.score, Additive):
-            energies = torch.tanh(keys + queries) @ self.score.v[0]
-        else:
-            energies = (keys * queries).sum(2) * self.score.scale
+            return torch.tanh(keys + queries) @ self.score.v[0]
+        return (keys * queries).sum(2) * self.score.scale
+
+    def pool(self, energies: Tensor, query: Tensor, memory: Tensor) -> Tensor:
         weights = (energies / self.temperature).softmax(1)
         context = (memory * weights.unsqueeze(2)).sum(1)
         gate = self.decoder.gate

@@ -4,10 +4,12 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
 from multimodal_attn.geometry import Geometry, SoundGeometry, geometry_from_dict
+from multimodal_attn.health import Health, measure_health
 
 SCHEMA = "multimodal-attn/trace/1"
 
@@ -75,6 +77,11 @@ class AttentionTrace:
             raise ValueError("a model without attention has no maps")
         return self.weights[token].mean(0).reshape(self.geometry.shape)
 
+    @cached_property
+    def health(self) -> Health:
+        """What the weights look like, and what is wrong with them."""
+        return measure_health(self.weights, self.geometry)
+
     def to_dict(self, weights: bool = True) -> dict:
         """JSON-ready form of the schema in docs/trace-format.md."""
         data = {
@@ -84,6 +91,7 @@ class AttentionTrace:
             "tokens": [asdict(token) for token in self.tokens],
             "geometry": self.geometry.to_dict(),
             "origin": asdict(self.origin),
+            "health": self.health.to_dict(),
         }
         if self.words:
             data["words"] = [asdict(word) for word in self.words]
@@ -93,7 +101,7 @@ class AttentionTrace:
 
     @classmethod
     def from_dict(cls, data: dict) -> "AttentionTrace":
-        """Inverse of `to_dict`; raises ValueError for another schema or for weights that do not fit."""
+        """Inverse of `to_dict`, with health measured anew; raises ValueError for another schema or unfit weights."""
         if data.get("schema") != SCHEMA:
             raise ValueError(f"not a trace of schema {SCHEMA}: {data.get('schema')!r}")
         tokens = tuple(

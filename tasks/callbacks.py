@@ -1,4 +1,4 @@
-"""What a run shows while it goes on, and what it leaves behind: captions, attention pictures, scores."""
+"""What a run shows while it goes on, and what it leaves behind: captions, attention pictures, its health, scores."""
 
 import json
 from pathlib import Path
@@ -9,6 +9,7 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
+from multimodal_attn.health import summarise, widespread_fault
 from multimodal_attn.media import read_picture
 from multimodal_attn.render import render_figure
 from multimodal_attn.trace import AttentionTrace
@@ -36,6 +37,22 @@ class ShowResults(Callback):
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image(f"attention/{path.name}", figure, trainer.global_step, dataformats="HWC")
+
+
+class AttentionHealth(Callback):
+    """After every validation: how attention is, as curves, and a line in plain words if it is ill in most sentences."""
+
+    @rank_zero_only
+    def on_validation_epoch_end(self, trainer: Trainer, module: Any) -> None:
+        figures = summarise([trace.health for trace in module.results.values()])
+        figures.pop("evenness", None)  # the entropy's curve on another scale
+        # this comes before the ranks share their results: the first one's share stands for all
+        module.log_dict({f"val/attention/{name}": value for name, value in figures.items()}, rank_zero_only=True)
+
+    @rank_zero_only
+    def on_validation_end(self, trainer: Trainer, module: Any) -> None:
+        if fault := widespread_fault([trace.health for trace in module.results.values()]):
+            print(f"  {fault}")
 
 
 class WriteResults(Callback):

@@ -14,7 +14,7 @@ from multimodal_attn.checkpoint import describe, load_checkpoint
 from multimodal_attn.ctc import ctc_loss
 from multimodal_attn.decoders import DecoderConfig
 from multimodal_attn.encoders import EncoderConfig, SoundBatch
-from multimodal_attn.losses import cross_entropy, doubly_stochastic, mean_entropy
+from multimodal_attn.losses import coverage, cross_entropy, doubly_stochastic, guided_attention, mean_entropy
 from multimodal_attn.memory import Memory
 from multimodal_attn.model import Model, build_model
 from multimodal_attn.search import SearchConfig
@@ -69,11 +69,17 @@ class LossConfig:
         label_smoothing: share of the target spread over the vocabulary.
         doubly_stochastic: weight of the regulariser that asks for every place to be looked at (Xu et al. 2015, eq. 14).
         ctc: share of the CTC loss, the rest is cross-entropy's (Kim, Hori, Watanabe 2017, eq. 8); 0 for no CTC head.
+        coverage: weight of the regulariser against looking twice at a place (See, Liu, Manning 2017, eq. 13).
+        guided: weight of the one that asks for a diagonal of tokens and time (Tachibana 2018, section 4.1); for sounds.
+        entropy: price of a nat of the weights' mean entropy; below 0 it is a reward, for a wider look.
     """
 
     label_smoothing: float = 0.1
     doubly_stochastic: float = 0.0
     ctc: float = 0.0
+    coverage: float = 0.0
+    guided: float = 0.0
+    entropy: float = 0.0
 
 
 class SequenceModule(pl.LightningModule):
@@ -129,11 +135,21 @@ class SequenceModule(pl.LightningModule):
         real = tokens != PAD
         loss = cross_entropy(decoder.logits(features[real]), tokens[real], self.loss.label_smoothing)
         self.log("train/cross_entropy", loss, prog_bar=True)
-        if weights.shape[-2]:
-            self.log("train/attention_entropy", mean_entropy(weights.detach().float(), real))
-            if self.loss.doubly_stochastic:
-                loss = loss + self.loss.doubly_stochastic * doubly_stochastic(weights.float(), real)
-        return loss
+        return loss + self.regularisers(weights, real, memory) if weights.shape[-2] else loss
+
+    def regularisers(self, weights: Tensor, real: Tensor, memory: Memory) -> Tensor | float:
+        """What the weights (B, M, T, N, S) of the real tokens cost, apart from the words."""
+        config, weights = self.loss, weights.float()
+        entropy = mean_entropy(weights if config.entropy else weights.detach(), real)
+        self.log("train/attention_entropy", entropy)
+        cost = config.entropy * entropy if config.entropy else 0.0
+        if config.doubly_stochastic:
+            cost = cost + config.doubly_stochastic * doubly_stochastic(weights, real)
+        if config.coverage:
+            cost = cost + config.coverage * coverage(weights, real)
+        if config.guided:
+            cost = cost + config.guided * guided_attention(weights, real, memory.n_places)
+        return cost
 
     def joint_loss(self, memory: Memory, tokens: Tensor) -> Tensor:
         """The decoder's loss and the CTC head's, for one sentence per input: tokens (B, 1, T)."""

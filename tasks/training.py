@@ -16,7 +16,7 @@ from pytorch_lightning.loggers.logger import rank_zero_experiment
 
 from multimodal_attn.checkpoint import read_config
 from multimodal_attn.errors import ConfigError
-from tasks.callbacks import ShowResults, WriteResults
+from tasks.callbacks import AttentionHealth, ShowResults, WriteResults
 from tasks.released import BUNDLED
 from tasks.resume import RUNS, AtomicCheckpointIO, find_checkpoint
 
@@ -85,7 +85,7 @@ class TaskCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         config = self.config[self.subcommand]
-        callbacks = [ShowResults(), WriteResults()]
+        callbacks = [ShowResults(), AttentionHealth(), WriteResults()]
         if config["trainer"].get("logger") in (None, True):
             root, csv_logger = (
                 config["trainer"]["default_root_dir"],

@@ -13,12 +13,13 @@ from multimodal_attn.encoders.logmel import FLOOR, HOP, RATE, WINDOW, LogMel
 from multimodal_attn.errors import ConfigError
 from multimodal_attn.memory import Memory
 
-KINDS = [("conformer", 4, 0), ("conformer", 8, 0), ("blstm", 4, 0), ("blstm", 8, 0), ("blstm", 8, 1)]
+KINDS = [("conformer", 4, 0), ("conformer", 8, 0), ("transformer", 4, 0), ("transformer", 8, 0)]
+KINDS += [("blstm", 4, 0), ("blstm", 8, 0), ("blstm", 8, 1)]
 
 
 def build(name: str, stride: int, pyramid: int = 0) -> AudioEncoder:
     torch.manual_seed(5)
-    options = {"dim": 24, "layers": 2, "heads": 2, "kernel": 5, "channels": 7}
+    options = {"dim": 24, "layers": 2, "heads": 2, "kernel": 5}
     return AudioEncoder(AudioEncoderConfig(name, stride=stride, pyramid=pyramid, **options)).eval()
 
 

@@ -7,12 +7,21 @@ from torch import Tensor
 from benchmarks import timing
 from benchmarks.beam_search import search_ours, search_textbook
 from benchmarks.plausible import behave_as_trained, random_features
+from benchmarks.speech import mixed_batch
 from benchmarks.textbook import TextbookDecoder, TextbookTrainer
+from benchmarks.textbook_speech import TextbookListener, our_loss, textbook_loss
 from benchmarks.training_step import n_operations, our_step, textbook_step
+from benchmarks.transcription import SEARCH, random_sounds, random_tokenizer, speak_as_trained
+from multimodal_attn.ctc import CTCHead
 from multimodal_attn.decoders import Decoder, DecoderConfig, build_decoder
+from multimodal_attn.encoders import AudioEncoder, AudioEncoderConfig, SoundBatch
+from multimodal_attn.encoders.logmel import N_MELS, lengths_to_mask
 from multimodal_attn.errors import ConfigError
 from multimodal_attn.memory import Memory
-from multimodal_attn.search import SearchConfig
+from multimodal_attn.model import Model, build_model
+from multimodal_attn.search import SearchConfig, beam_search
+from multimodal_attn.sound import RATE
+from multimodal_attn.tokens import END, PAD, UNKNOWN
 
 N_PICTURES, N_PLACES, MEMORY_DIM, DIM, N_TOKENS = 7, 5, 11, 13, 23
 ATTENTIONS = [
@@ -117,3 +126,56 @@ def test_forms_run_in_turn_and_ratios_are_taken_inside_a_round() -> None:
 def test_table_is_markdown(capsys: pytest.CaptureFixture[str]) -> None:
     timing.print_table(["form", "s"], [["between", "0.5"]])
     assert capsys.readouterr().out == "| form    | s   |\n| ------- | --- |\n| between | 0.5 |\n"
+
+
+def small_transcriber(score: str) -> Model:
+    torch.manual_seed(3)
+    encoder = AudioEncoder(AudioEncoderConfig("blstm", dim=14, layers=2, heads=1, channels=5, dropout=0.0))
+    decoder = build_decoder(DecoderConfig(attention={"score": score}, dim=DIM, dropout=0.0), encoder.dim, N_TOKENS)
+    return Model(encoder, decoder, None, CTCHead(encoder.dim, N_TOKENS)).double()
+
+
+@pytest.mark.parametrize("score", ["additive", "scaled_dot"])
+def test_textbook_of_speech_has_our_loss_and_our_gradients(score: str) -> None:
+    model = small_transcriber(score)
+    lengths, tokens = torch.tensor([163, 41, 97]), torch.randint(UNKNOWN + 1, N_TOKENS, (3, 5))
+    for row, n in enumerate((4, 1, 3)):
+        tokens[row, n], tokens[row, n + 1 :] = END, PAD
+    features = Memory(torch.randn(3, 163, N_MELS).double(), lengths_to_mask(lengths, 163))
+    losses, gradients = [], []
+    for loss in (our_loss, textbook_loss):
+        model.zero_grad()
+        losses.append(loss(model, features, tokens))
+        losses[-1].backward()
+        gradients.append([parameter.grad for parameter in model.parameters()])
+    torch.testing.assert_close(*losses, rtol=0, atol=1e-12)
+    for ours, textbooks in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, textbooks, rtol=0, atol=1e-10)
+    assert all(gradient.abs().max() > 0 for gradient in gradients[0])
+
+
+def test_textbook_of_speech_refuses_what_it_does_not_know() -> None:
+    with pytest.raises(ConfigError, match="without a pyramid"):
+        TextbookListener(AudioEncoder(AudioEncoderConfig("conformer", dim=24, layers=1)).listener)
+
+
+def test_a_mixed_batch_closes_every_sentence_after_its_own_length() -> None:
+    features, tokens = mixed_batch(0.5)
+    seconds = features.mask.sum(1) / 100
+    assert seconds.min() == pytest.approx(5, abs=0.1) and seconds.max() == pytest.approx(10, abs=0.1)
+    for row, n in zip(tokens.tolist(), seconds.tolist(), strict=True):
+        assert row.index(END) == pytest.approx(4 * n, abs=1)
+        assert set(row[row.index(END) + 1 :]) <= {PAD} and not {PAD, END} & set(row[: row.index(END)])
+
+
+@torch.no_grad()
+def test_random_transcriber_made_plausible_says_about_four_tokens_a_second() -> None:
+    torch.manual_seed(3)
+    encoder = AudioEncoderConfig("blstm", dim=32, layers=1, heads=1, channels=4)
+    model = build_model(encoder, DecoderConfig(dim=67), random_tokenizer(), True).eval()
+    samples = torch.stack([torch.from_numpy(sound[: 3 * RATE]) for sound, _ in random_sounds(7)])
+    speak_as_trained(model, samples)
+    reading = model.read(SoundBatch(samples, torch.full((7,), 3 * RATE)))
+    scorers = model.scorers(reading.memory, SEARCH)
+    lengths = (beam_search(model.decoder, reading.source, SEARCH, scorers).tokens[:, 0] != PAD).sum(1)
+    assert 8 <= lengths.float().mean() <= 16

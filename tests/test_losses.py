@@ -7,7 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from multimodal_attn.losses import cross_entropy, doubly_stochastic, mean_entropy, self_critical
+from multimodal_attn.losses import (
+    coverage,
+    cross_entropy,
+    doubly_stochastic,
+    guided_attention,
+    mean_entropy,
+    self_critical,
+)
 
 B, M, T, N, S, V = 2, 3, 5, 3, 7, 11
 LENGTHS = ((5, 2, 0), (1, 4, 3))  # tokens of each sentence; one is empty
@@ -104,3 +111,75 @@ def test_equal_rewards_teach_nothing() -> None:
     logp = torch.full((B, M, T), -1.0, requires_grad=True)
     self_critical(logp, torch.full((B, M), 0.5), torch.ones(B, M, T, dtype=torch.bool)).backward()
     assert torch.all(logp.grad == 0)
+
+
+# Regularisers of attention
+
+
+def test_coverage_is_the_overlap_with_what_was_looked_at_before() -> None:
+    weights, real = sentences()
+    expected, n = 0.0, 0
+    for b, m, head in product(range(B), range(M), range(N)):
+        before = [0.0] * S
+        for t in range(LENGTHS[b][m]):
+            now = weights[b, m, t, head].tolist()
+            expected += sum(map(min, now, before))
+            before, n = [sum(pair) for pair in zip(before, now, strict=True)], n + 1
+    assert float(coverage(weights, real)) == pytest.approx(expected / n)
+
+
+def test_coverage_costs_nothing_for_ever_new_places_and_all_for_a_stare() -> None:
+    real = torch.ones(B, M, T, dtype=torch.bool)
+    new = torch.eye(T, S).expand(B, M, T, S).unsqueeze(-2)
+    assert float(coverage(new, real)) == 0
+    assert float(coverage(new[:, :, :1].expand_as(new), real)) == pytest.approx((T - 1) / T)  # the first is never old
+
+
+def test_guided_attention_weighs_the_distance_from_the_diagonal_of_each_sentence() -> None:
+    weights, real = sentences()
+    n_places, expected, n = (7, 5), 0.0, 0
+    weights[1, ..., 5:] = 0  # padding of the second input
+    for b, m, head in product(range(B), range(M), range(N)):
+        for t in range(LENGTHS[b][m]):
+            for s in range(n_places[b]):
+                apart = s / n_places[b] - t / LENGTHS[b][m]
+                expected += float(weights[b, m, t, head, s]) * (1 - exp(-(apart**2) / (2 * 0.3**2)))
+            n += 1
+    found = guided_attention(weights, real, torch.tensor(n_places), width=0.3)
+    assert float(found) == pytest.approx(expected / n)
+
+
+def test_guided_attention_costs_nothing_on_the_diagonal_and_much_away_from_it() -> None:
+    real = torch.ones(1, 1, S, dtype=torch.bool)
+    diagonal = torch.eye(S).view(1, 1, S, 1, S)
+    assert float(guided_attention(diagonal, real, torch.tensor([S]))) == 0
+    assert float(guided_attention(diagonal.flip(2), real, torch.tensor([S]))) > 0.5
+
+
+def every_regulariser(weights: Tensor, real: Tensor) -> list[Tensor]:
+    n_places = torch.full((B,), S)
+    others = [loss(weights, real) for loss in (doubly_stochastic, mean_entropy, coverage)]
+    return [*others, guided_attention(weights, real, n_places)]
+
+
+def test_padded_tokens_and_empty_sentences_leave_no_trace_in_any_regulariser() -> None:
+    weights, real = sentences()
+    other = torch.where(real[..., None, None], weights, 9.0).requires_grad_()
+    for there, here in zip(every_regulariser(other, real), every_regulariser(weights, real), strict=True):
+        assert there.item() == pytest.approx(here.item())
+        (gradient,) = torch.autograd.grad(there, other)
+        assert gradient.isfinite().all()
+        assert not gradient[~real].any() and gradient[real].any()
+
+
+def test_weights_of_no_heads_and_sentences_of_no_tokens_cost_nothing() -> None:
+    weights, real = sentences()
+    assert [float(loss) for loss in every_regulariser(weights[:, :, :, :0], real)] == [0.0] * 4
+    assert [float(loss) for loss in every_regulariser(weights, torch.zeros_like(real))] == [0.0] * 4
+
+
+def test_weights_of_exactly_zero_have_a_finite_gradient() -> None:
+    _, real = sentences()
+    weights = torch.nn.functional.one_hot(torch.zeros(B, M, T, N, dtype=torch.long), S).double().requires_grad_()
+    sum(every_regulariser(weights, real)).backward()
+    assert weights.grad.isfinite().all()

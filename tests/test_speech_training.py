@@ -57,7 +57,6 @@ def arguments(folder: Path, run: Path, epochs: int) -> list[str]:
         "model.encoder.dim": 48,
         "model.encoder.layers": 1,
         "model.encoder.stride": 4,
-        "model.encoder.channels": 16,
         "model.decoder.dim": 48,
         "model.decoder.dropout": 0.0,
         "model.schedule.lr": 0.01,

@@ -16,9 +16,9 @@ SOURCES = [*ROOT.glob("multimodal_attn/**/*.py"), *ROOT.glob("tasks/**/*.py"), R
 # each part knows only parts of the lines above it
 LAYERS = (
     {"errors"},
-    {"containers", "files", "geometry", "linear", "memory", "pauses", "tokens"},
-    {"media", "sound"},
-    {"attention", "ctc", "ctc_prefix", "encoders", "losses"},
+    {"containers", "files", "geometry", "linear", "memory", "pauses", "positions", "tokens"},
+    {"blocks", "media", "sound"},
+    {"attention", "ctc", "ctc_prefix", "encoders", "health", "losses"},
     {"decoders"},
     {"language_model", "scorers"},
     {"search"},

@@ -2,9 +2,14 @@
 
 from multimodal_attn.decoders.base import Decoder, DecoderConfig, Source, Step
 from multimodal_attn.decoders.lstm import BeforeLSTMDecoder, BetweenLSTMDecoder
+from multimodal_attn.decoders.transformer import TransformerDecoder
 from multimodal_attn.errors import ConfigError
 
-FORMS: dict[str, type[Decoder]] = {"between": BetweenLSTMDecoder, "before": BeforeLSTMDecoder}
+FORMS: dict[str, type[Decoder]] = {
+    "between": BetweenLSTMDecoder,
+    "before": BeforeLSTMDecoder,
+    "transformer": TransformerDecoder,
+}
 
 
 def build_decoder(config: DecoderConfig, memory_dim: int, n_tokens: int) -> Decoder:

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from multimodal_attn.attention import Keys, build_attention
+from multimodal_attn.attention import Keys
 from multimodal_attn.linear import Linear, linear
 from multimodal_attn.memory import Memory
 
@@ -24,25 +24,31 @@ class DecoderConfig:
 
     Args:
         form: `between` attends between two LSTMs, all tokens at once in training; `before` attends before every step of
-            one LSTM and feeds the context in (Bahdanau; Show, Attend and Tell).
+            one LSTM and feeds the context in (Bahdanau; Show, Attend and Tell); `transformer` attends in every layer
+            (Vaswani et al. 2017).
         attention: the mechanism, {score, align, heads, dim} and its options; {align: none} looks at the summary only as
             first state, {align: uniform} at the summary in every step.
-        dim: width of the embeddings, the LSTMs and the projected memory.
-        gate: scale the context by a gate that reads the state (Xu et al. 2015, section 4.2.1).
-        dropout: share of numbers dropped from embeddings, memory, and output.
+        dim: width of the embeddings, the LSTMs or layers, and the projected memory.
+        gate: scale the context by a gate that reads the LSTM's state (Xu et al. 2015, section 4.2.1).
+        dropout: share of numbers dropped from embeddings, memory, and output, or what a Transformer's blocks add.
+        layers: of a Transformer.
+        positions: how a Transformer tells tokens apart, see positions.py: `sinusoidal` for any length, or `learned`.
     """
 
-    form: Literal["between", "before"] = "between"
+    form: Literal["between", "before", "transformer"] = "between"
     attention: dict[str, Any] = field(default_factory=lambda: {"score": "scaled_dot", "align": "softmax"})
     dim: int = 512
     gate: bool = True
     dropout: float = 0.3
+    layers: int = 3
+    positions: Literal["sinusoidal", "learned"] = "sinusoidal"
 
 
 class Source(NamedTuple):
-    """A memory made ready for decoding: the attention's keys, and the mean of the projected memory (B, D)."""
+    """A memory made ready for decoding: the keys of the attention, or of each layer's, and the mean of the projected
+    memory (B, D)."""
 
-    keys: Keys
+    keys: Keys | tuple[Keys, ...]
     summary: Tensor
 
 
@@ -69,7 +75,7 @@ class SequenceDropout(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Base: bridge, embeddings, attention, gate and head. Forms add their LSTMs, `start`, `step` and `unroll`."""
+    """Base: bridge and embeddings. Forms add what lies between, and `read`, `start`, `step` and `unroll`."""
 
     def __init__(self, config: DecoderConfig, memory_dim: int, n_tokens: int) -> None:
         super().__init__()
@@ -80,10 +86,6 @@ class Decoder(nn.Module):
         self.embedding = nn.Embedding(n_tokens, dim)
         nn.init.normal_(self.embedding.weight, std=dim**-0.5)  # tied: rows serve as output vectors too
         self.dropout = SequenceDropout(config.dropout)
-        self.attention = build_attention({"dim": dim} | config.attention, dim, dim)
-        context_dim = self.attention.context_dim
-        self.gate = Linear(dim, context_dim) if config.gate and context_dim else None
-        self.head = Linear(dim + context_dim, dim)
         self.bias = nn.Parameter(torch.zeros(n_tokens))
 
     def set_dropout(self, active: bool) -> None:
@@ -92,19 +94,13 @@ class Decoder(nn.Module):
             if isinstance(module, (nn.Dropout, SequenceDropout)):
                 module.train(active)
 
-    def read(self, memory: Memory) -> Source:
-        memory = Memory(self.bridge(memory.clean()), memory.mask)
-        return Source(self.attention.project(memory), memory.summary())
+    def bridged(self, memory: Memory) -> Memory:
+        """The memory in the decoder's width. (B, S, D)"""
+        return Memory(self.bridge(memory.clean()), memory.mask)
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Tied embeddings are small as output vectors, so they are scaled up as inputs (Vaswani 2017, section 3.4)."""
         return self.dropout(self.embedding(tokens) * self.config.dim**0.5)
-
-    def gated(self, context: Tensor, query: Tensor) -> Tensor:
-        return context if self.gate is None else torch.sigmoid(self.gate(query)) * context
-
-    def features(self, hidden: Tensor, context: Tensor) -> Tensor:
-        return self.dropout(self.head(self.dropout(torch.cat([hidden, context], -1))))
 
     def logits(self, features: Tensor) -> Tensor:
         return linear(features, self.embedding.weight, self.bias)

@@ -3,12 +3,35 @@
 import torch
 from torch import Tensor, nn
 
+from multimodal_attn.attention import build_attention
 from multimodal_attn.decoders.base import Decoder, DecoderConfig, Source, Step, lstm_gates, lstm_step
 from multimodal_attn.linear import Linear
-from multimodal_attn.memory import map_state
+from multimodal_attn.memory import Memory, map_state
 
 
-class BetweenLSTMDecoder(Decoder):
+class LSTMDecoder(Decoder):
+    """Base of both forms: attention, gate and head."""
+
+    def __init__(self, config: DecoderConfig, memory_dim: int, n_tokens: int) -> None:
+        super().__init__(config, memory_dim, n_tokens)
+        dim = config.dim
+        self.attention = build_attention({"dim": dim} | config.attention, dim, dim)
+        context_dim = self.attention.context_dim
+        self.gate = Linear(dim, context_dim) if config.gate and context_dim else None
+        self.head = Linear(dim + context_dim, dim)
+
+    def read(self, memory: Memory) -> Source:
+        memory = self.bridged(memory)
+        return Source(self.attention.project(memory), memory.summary())
+
+    def gated(self, context: Tensor, query: Tensor) -> Tensor:
+        return context if self.gate is None else torch.sigmoid(self.gate(query)) * context
+
+    def features(self, hidden: Tensor, context: Tensor) -> Tensor:
+        return self.dropout(self.head(self.dropout(torch.cat([hidden, context], -1))))
+
+
+class BetweenLSTMDecoder(LSTMDecoder):
     """LSTM 1 reads the words, its state after the step is the query (Luong), LSTM 2 reads that state and the context.
 
     No input of LSTM 1 depends on a context, so training runs each LSTM over all tokens in one fused call and attends
@@ -47,7 +70,7 @@ class BetweenLSTMDecoder(Decoder):
         return self.features(hidden, context).unflatten(0, shape), weights
 
 
-class BeforeLSTMDecoder(Decoder):
+class BeforeLSTMDecoder(LSTMDecoder):
     """The state before the step is the query (Bahdanau); the context enters the LSTM beside the word (input feeding).
 
     Everything that does not read the state is computed for all tokens at once: the words' share of the gates, the head

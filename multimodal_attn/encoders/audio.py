@@ -1,17 +1,25 @@
-"""Audio encoder: log-mel frames, convolutional subsampling, then a Conformer or a pyramid of BLSTMs."""
+"""Audio encoder: log-mel frames, convolutional subsampling, then a Conformer, a Transformer or a pyramid of BLSTMs."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torchaudio.models.conformer import ConformerLayer
 
+from multimodal_attn.encoders.dropout import Dropout
 from multimodal_attn.encoders.logmel import HOP, N_MELS, RATE, WINDOW, LogMel, SoundBatch, lengths_to_mask, n_frames
+from multimodal_attn.encoders.self_attention import SelfAttentionEncoder
 from multimodal_attn.errors import ConfigError
 from multimodal_attn.geometry import SoundGeometry
+from multimodal_attn.linear import Linear, linear
 from multimodal_attn.memory import Memory
+from multimodal_attn.positions import Sinusoidal
+
+REACH = 2  # frames on either side that a place sees beyond its own
 
 
 @dataclass(frozen=True)
@@ -19,24 +27,23 @@ class AudioEncoderConfig:
     """Which network listens.
 
     Args:
-        name: `conformer` (Gulati et al. 2020, torchaudio's layers) or `blstm` (Listen, Attend and Spell).
+        name: `conformer` (Gulati et al. 2020, torchaudio's layers), `transformer` (self-attention alone), or `blstm`
+            (Listen, Attend and Spell).
         dim: width of its layers and of the memory.
         layers: how many.
-        heads: of the Conformer's self-attention.
+        heads: of the self-attention.
         kernel: frames that the Conformer's depthwise convolution sees.
-        channels: of the convolutions that subsample.
         stride: frames of 10 ms per place: 4 or 8.
         pyramid: so many of the BLSTM's layers, from the second on, join neighbours and halve time (Chan et al. 2016);
-            the convolutions do the rest of the stride, which is cheaper.
+            the first convolution does the rest of the stride, which is cheaper.
         dropout: share of numbers dropped in training.
     """
 
-    name: Literal["conformer", "blstm"] = "conformer"
+    name: Literal["conformer", "transformer", "blstm"] = "conformer"
     dim: int = 256
     layers: int = 8
     heads: int = 4
     kernel: int = 15
-    channels: int = 64
     stride: Literal[4, 8] = 8
     pyramid: int = 0
     dropout: float = 0.1
@@ -66,8 +73,7 @@ class AudioEncoder(nn.Module):
             raise ConfigError(
                 "encoder: only a blstm has a pyramid, of fewer joins than layers and halvings of the stride"
             )
-        n_halvings = int(math.log2(config.stride)) - config.pyramid
-        self.subsample = Subsampling(config.channels, config.dim, n_halvings, config.dropout)
+        self.subsample = Subsampling(config.dim, config.stride >> config.pyramid, config.dropout)
         self.listener = LISTENERS[config.name](config)
 
     def features(self, sounds: SoundBatch) -> Memory:
@@ -86,55 +92,33 @@ class AudioEncoder(nn.Module):
     def geometry(self, n_samples: int, start: float = 0.0) -> SoundGeometry:
         """Where the places lie in time, for a sound of n_samples that begins at second `start` of its recording.
 
-        Each halving is centred on its even positions, so place i is centred on frame i * stride, half a window after
-        the frame's first sample.
+        Place i is centred on the frames i * stride to (i + 1) * stride - 1, each of which is centred half a window
+        after its first sample.
         """
-        step = self.config.stride * HOP / RATE
-        frames = int(n_frames(torch.tensor(n_samples)))
-        n_places = halve(torch.tensor(frames), int(math.log2(self.config.stride))).item()
-        return SoundGeometry(start + n_samples / RATE, start + WINDOW / 2 / RATE - step / 2, step, n_places)
-
-
-def halve(lengths: Tensor, times: int = 1) -> Tensor:
-    """Lengths after stride-2 steps, rounded up."""
-    for _ in range(times):
-        lengths = (lengths + 1) // 2
-    return lengths
+        stride = self.config.stride
+        n_places = -(-int(n_frames(torch.tensor(n_samples))) // stride)
+        first = (WINDOW - HOP) / 2 / RATE  # half a hop before the first frame's centre
+        return SoundGeometry(start + n_samples / RATE, start + first, stride * HOP / RATE, n_places)
 
 
 class Subsampling(nn.Module):
-    """Stride-2 convolutions over time and frequency, then a projection: frames (B, F, 80) -> (B, S, D).
+    """A strided convolution over time: frames (B, F, 80) -> (B, S, D), S = F / stride rounded up.
 
-    All but the first are separable: a filter per channel, then a mix of channels (as in MobileNets), a tenth of the
-    products of full ones.
+    Place i sees its `stride` frames and two more on either side. It is a linear map of them side by side, and cheaper
+    than two-dimensional convolutions, which on little data learn more slowly too (docs/results.md).
     """
 
-    def __init__(self, channels: int, dim: int, n_halvings: int, dropout: float) -> None:
+    def __init__(self, dim: int, stride: int, dropout: float) -> None:
         super().__init__()
-        self.first = nn.Conv2d(1, channels, 3, stride=2, padding=1)
-        self.depthwise = nn.ModuleList(
-            nn.Conv2d(channels, channels, 3, stride=2, padding=1, groups=channels) for _ in range(n_halvings - 1)
-        )
-        self.mix = nn.ModuleList(nn.Conv2d(channels, channels, 1) for _ in range(n_halvings - 1))
-        n_bands = int(halve(torch.tensor(N_MELS), n_halvings))
-        self.project = nn.Linear(channels * n_bands, dim)
-        self.norm, self.dropout = nn.LayerNorm(dim), nn.Dropout(dropout)
-        self.to(memory_format=torch.channels_last)
+        self.stride = stride
+        self.project = Linear((stride + 2 * REACH) * N_MELS, dim)
+        self.norm, self.dropout = nn.LayerNorm(dim), Dropout(dropout)
 
     def forward(self, features: Memory) -> Memory:
-        mask = features.mask
-        x = features.clean().unsqueeze(1).contiguous(memory_format=torch.channels_last)  # (B, 1, F, 80)
-        x, mask = self._halved(torch.relu(self.first(x)), mask)
-        for depthwise, mix in zip(self.depthwise, self.mix, strict=True):
-            x, mask = self._halved(torch.relu(mix(depthwise(x))), mask)
-        x = self.project(x.transpose(1, 2).flatten(2))
-        return Memory(self.dropout(self.norm(x)), mask)
-
-    @staticmethod
-    def _halved(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Padding back to zero, since the next convolution sees it."""
-        mask = mask[:, ::2]
-        return x * mask[:, None, :, None], mask
+        x, stride = features.clean(), self.stride
+        behind = -x.shape[1] % stride + REACH
+        x = functional.pad(x, (0, 0, REACH, behind)).unfold(1, stride + 2 * REACH, stride)  # (B, S, 80, stride + 4)
+        return Memory(self.dropout(self.norm(torch.relu(self.project(x.flatten(2))))), features.mask[:, ::stride])
 
 
 class Conformer(nn.Module):
@@ -149,44 +133,55 @@ class Conformer(nn.Module):
         )
 
     def forward(self, memory: Memory) -> Memory:
-        x, keep = memory.clean().transpose(0, 1), memory.mask  # (S, B, D)
+        x = memory.clean()
         for layer in self.layers:
-            x = layer(x, keep)
-        return Memory(x.transpose(0, 1), keep)
+            x = layer(x, memory.mask)
+        return Memory(x, memory.mask)
 
 
 class MaskedConformerLayer(ConformerLayer):
-    """torchaudio's layer, whose convolution reads padding and normalises over it; here neither does."""
+    """torchaudio's layer, whose convolution reads padding and normalises over it; here neither does.
+
+    Its parameters and its function, but products by way of `linear`, and inputs first.
+    """
 
     def __init__(self, input_dim: int, *args: int, **options: float | bool) -> None:
         super().__init__(input_dim, *args, **options)
-        normalise = next(i for i, part in enumerate(self.conv_module.sequential) if isinstance(part, nn.GroupNorm))
-        self.conv_module.sequential[normalise] = ChannelNorm(input_dim)
+        for parent in list(self.modules()):
+            for name, part in parent.named_children():
+                if isinstance(part, nn.GroupNorm):
+                    setattr(parent, name, nn.LayerNorm(input_dim))
+                elif isinstance(part, nn.Dropout):
+                    setattr(parent, name, Dropout(part.p))
+                elif type(part) is nn.Linear:
+                    setattr(parent, name, Linear(part.in_features, part.out_features))
 
     def forward(self, x: Tensor, keep: Tensor) -> Tensor:
-        """x (S, B, D), keep (B, S)."""
+        """x (B, S, D), keep (B, S)."""
         x = x + 0.5 * self.ffn1(x)
-        normed = self.self_attn_layer_norm(x)
-        attended, _ = self.self_attn(normed, normed, normed, key_padding_mask=~keep, need_weights=False)
-        x = x + self.self_attn_dropout(attended)
+        x = x + self.self_attn_dropout(self._attend(self.self_attn_layer_norm(x), keep))
         x = x + self._convolve(x, keep)
         x = x + 0.5 * self.ffn2(x)
         return self.final_layer_norm(x)
 
+    def _attend(self, x: Tensor, keep: Tensor) -> Tensor:
+        maps = self.self_attn
+        joint = linear(x, maps.in_proj_weight, maps.in_proj_bias).unflatten(-1, (3, maps.num_heads, -1))
+        queries, keys, values = joint.permute(2, 0, 3, 1, 4)  # (B, N, S, A) each
+        p = maps.dropout if self.training else 0.0
+        x = functional.scaled_dot_product_attention(queries, keys, values, keep[:, None, None], p)
+        return linear(x.transpose(1, 2).flatten(2), maps.out_proj.weight, maps.out_proj.bias)
+
     def _convolve(self, x: Tensor, keep: Tensor) -> Tensor:
-        expand, gate, *rest = self.conv_module.sequential
-        y = gate(expand(self.conv_module.layer_norm(x).permute(1, 2, 0)))  # (B, D, S)
-        y = y * keep.unsqueeze(1)
-        for part in rest:
-            y = part(y)
-        return y.permute(2, 0, 1)
+        expand, _, depthwise, norm, activate, mix, dropout = self.conv_module.sequential
+        y = functional.glu(_pointwise(expand, self.conv_module.layer_norm(x))) * keep.unsqueeze(-1)
+        y = activate(norm(depthwise(y.transpose(1, 2)).transpose(1, 2)))
+        return dropout(_pointwise(mix, y))
 
 
-class ChannelNorm(nn.LayerNorm):
-    """Layer normalisation over the channels of (B, C, S), each place for itself."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.transpose(1, 2)).transpose(1, 2)
+def _pointwise(layer: nn.Conv1d, x: Tensor) -> Tensor:
+    """A convolution that sees one place is a linear map of it: x (B, S, D)."""
+    return linear(x, layer.weight.squeeze(-1), layer.bias)
 
 
 class BLSTM(nn.Module):
@@ -201,7 +196,7 @@ class BLSTM(nn.Module):
         widths = (config.dim * (2 if n in self.joins else 1) for n in range(config.layers))
         self.layers = nn.ModuleList(FlippedBLSTM(width, config.dim) for width in widths)
         self.norms = nn.ModuleList(nn.LayerNorm(config.dim) for _ in range(config.layers))
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, memory: Memory) -> Memory:
         x, mask = memory.clean(), memory.mask
@@ -210,13 +205,13 @@ class BLSTM(nn.Module):
             if n in self.joins:
                 heard, mask = _join_neighbours(x, mask)
                 same = heard.unflatten(2, (2, -1)).mean(2)
-            x = norm(same + self.dropout(layer(heard, mask))) * mask.unsqueeze(-1)
+            x = norm(same + self.dropout(layer(heard, mask)))
         return Memory(x, mask)
 
 
 def _join_neighbours(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """(B, S, D) -> (B, S / 2, 2 D), the last place alone where S is odd (Chan et al. 2016, eq. 7)."""
-    x = nn.functional.pad(x, (0, 0, 0, x.shape[1] % 2))
+    x = functional.pad(x * mask.unsqueeze(-1), (0, 0, 0, x.shape[1] % 2))
     return x.unflatten(1, (-1, 2)).flatten(2), mask[:, ::2]
 
 
@@ -232,15 +227,30 @@ class FlippedBLSTM(nn.Module):
         self.back = nn.LSTM(input_dim, dim // 2, batch_first=True)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """x (B, S, X), zeros on padding; mask (B, S) -> (B, S, D), zeros on padding."""
+        """x (B, S, X), mask (B, S) -> (B, S, D), zeros on padding."""
         places = torch.arange(x.shape[1], device=x.device)
         mirrored = mask.sum(1, keepdim=True) - 1 - places  # (B, S)
-        index = torch.where(mirrored >= 0, mirrored, places).unsqueeze(-1)
+        index = torch.where(mirrored >= 0, mirrored, places)
         ahead, _ = self.ahead(x)
-        back, _ = self.back(x.gather(1, index.expand_as(x)))
-        return torch.cat([ahead, back.gather(1, index.expand_as(back))], -1) * mask.unsqueeze(-1)
+        back, _ = self.back(_reorder(x, index))
+        return torch.cat([ahead, _reorder(back, index)], -1).mul_(mask.unsqueeze(-1))
 
 
-LISTENERS: dict[str, type[nn.Module]] = {"conformer": Conformer, "blstm": BLSTM}
+def _reorder(x: Tensor, index: Tensor) -> Tensor:
+    """x (B, S, D) by places (B, S): rows as a whole, in a third of `gather`'s time."""
+    first = torch.arange(len(x), device=x.device).unsqueeze(1) * x.shape[1]
+    return x.flatten(0, 1).index_select(0, (first + index).flatten()).view_as(x)
+
+
+def build_transformer(config: AudioEncoderConfig) -> nn.Module:
+    """Self-attention alone (Vaswani et al. 2017), over frames that are told their place."""
+    return SelfAttentionEncoder(config.dim, config.layers, Sinusoidal(config.dim), config.heads, config.dropout)
+
+
+LISTENERS: dict[str, Callable[[AudioEncoderConfig], nn.Module]] = {
+    "conformer": Conformer,
+    "blstm": BLSTM,
+    "transformer": build_transformer,
+}
 
 __all__ = ["AudioEncoder", "AudioEncoderConfig", "SoundBatch", "lengths_to_mask"]

@@ -1,4 +1,7 @@
-"""CNN image encoder: any suitable torchvision classifier without its head; its last feature grid is the memory."""
+"""CNN image encoder: any suitable torchvision classifier without its head; its last feature grid is the memory.
+
+Layers of self-attention over that grid may follow.
+"""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from multimodal_attn.encoders.framing import Box, Framing, view_box
+from multimodal_attn.encoders.self_attention import GridSelfAttention
 from multimodal_attn.errors import ConfigError
 from multimodal_attn.geometry import PictureGeometry
 from multimodal_attn.memory import Memory
@@ -33,6 +37,9 @@ class ImageEncoderConfig:
         fit: squash the whole picture to the square, or crop the centre.
         stride: pixels per place: 32 is the native grid (7 x 7 at 224), 16 dilates the last stage (14 x 14).
         trainable_from: the first of the CNN's blocks that is trained when the encoder is fine-tuned; 0 trains all.
+        self_attention: layers over the grid, in which places look at each other; 0 for the CNN alone.
+        dim: width of those layers and then of the memory.
+        dropout: share of numbers dropped from what they add.
     """
 
     name: str = "mobilenet_v2"
@@ -41,6 +48,9 @@ class ImageEncoderConfig:
     fit: str = "squash"
     stride: int = 32
     trainable_from: int = 0
+    self_attention: int = 0
+    dim: int = 512
+    dropout: float = 0.1
 
 
 class Centre(NamedTuple):
@@ -80,11 +90,15 @@ class ImageEncoder(nn.Module):
         with torch.inference_mode():
             _, self.dim, *grid = self.trunk.eval()(torch.zeros(1, 3, config.size, config.size)).shape
         self.grid = tuple(grid)
+        self.top = nn.Identity()
+        if config.self_attention:
+            self.top = GridSelfAttention(self.dim, config.dim, config.self_attention, self.grid, config.dropout)
+            self.dim = config.dim
         self.to(memory_format=torch.channels_last)
 
     def forward(self, pictures: Tensor) -> Memory:
         x = ((pictures - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        return Memory(self.trunk(x).flatten(2).transpose(1, 2))  # (B, S, D)
+        return self.top(Memory(self.trunk(x).flatten(2).transpose(1, 2)))  # (B, S, D)
 
     def train(self, mode: bool = True) -> "ImageEncoder":
         """Frozen blocks stay in evaluation mode, so that their features are the same at every pass."""
@@ -97,7 +111,7 @@ class ImageEncoder(nn.Module):
         return self
 
     def set_trainable(self, trainable: bool) -> None:
-        """Freeze all blocks, or train those from `trainable_from` on."""
+        """Freeze all blocks of the CNN, or train those from `trainable_from` on; layers on top may always be."""
         for position, block in enumerate(self.trunk):
             block.requires_grad_(trainable and position >= self.config.trainable_from)
         self.train(self.training)

@@ -1,0 +1,184 @@
+"""`multimodal-attn compare`: several attention mechanisms, everything else alike.
+
+The budget of every mechanism and seed: one frozen encoder, whose features of every whole picture or sound are computed
+once, without augmentation; the same training sentences in the same order; the same fresh decoder but for its mechanism,
+trained for the same number of steps on the same schedule by the decoder's loss alone. No checkpoint is chosen: the last
+parameters, as they are saved, search the validation set. Every result is a checkpoint folder that the app can open.
+"""
+
+import argparse
+import json
+import logging
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from multimodal_attn.attention import build_attention
+from multimodal_attn.checkpoint import PARAMETERS, count_parameters, load_checkpoint, read_config, save_checkpoint
+from multimodal_attn.errors import ConfigError
+from multimodal_attn.health import widespread_fault
+from multimodal_attn.model import Model
+from tasks.callbacks import AttentionHealth
+from tasks.compare_features import FeatureData, FeatureReader, module_on_features, write_whole
+from tasks.compare_plan import Plan, make_plan, name_of, parse_mechanism
+from tasks.compare_report import Row, Run, measure_steps, write_report
+from tasks.module import SequenceModule
+from tasks.resume import RUNS, AtomicCheckpointIO
+from tasks.training import quieten
+
+SAVE_EVERY = 200  # steps, so that a kill costs no more than those
+EXAMPLE = """
+for instance:
+  multimodal-attn compare --task captioning --config tasks/captioning/configs/flickr8k.yaml \\
+      --attention additive/softmax dot/softmax additive/hard uniform '{score: cosine, align: local_p, heads: 4}'
+
+Also what training takes: --config, --model.*, --data.*, --trainer.precision, --trainer.gradient_clip_val, as in
+`multimodal-attn captioning fit --help`.
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "multimodal-attn compare",
+        description="Train several attention mechanisms under one budget, and write one table and one picture of them. "
+        "The same command goes on where it was stopped.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--task", required=True, choices=["captioning", "speech"])
+    add("--attention", nargs="+", default=[], metavar="NAME", help="SCORE/ALIGNMENT, one of both, or {...}; see `list`")
+    add("--epochs", type=int, default=2, help="over the training set; 2 unless told")
+    add("--steps", type=int, help="instead of --epochs: steps of the optimiser")
+    add("--seeds", type=int, nargs="+", default=[1], help="of fresh parameters, order and dropout; 1 unless told")
+    add("--encoder", type=Path, help="a checkpoint whose encoder to use instead of the config's; speech needs one")
+    add("--checkpoints", type=Path, nargs="+", default=[], help="trained models to show beside, whatever their budget")
+    add("--out", type=Path, help="folder of the results; runs/compare/TASK unless told")
+    add(
+        "--features",
+        type=Path,
+        default=RUNS / "features",
+        help="folder of encoders' features; runs/features unless told",
+    )
+    add("--shown", type=int, help="validation example of the picture, counted from 0; else one of middling length")
+    return parser
+
+
+def compare_main(argv: Sequence[str]) -> int:
+    args, rest = build_parser().parse_known_args(argv)
+    mechanisms = {name_of(attention): attention for attention in map(parse_mechanism, args.attention)}
+    if not mechanisms and not args.checkpoints:
+        raise ConfigError("compare: name mechanisms with --attention; `multimodal-attn attention list` shows them")
+    quieten()
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    plan = make_plan(args, rest)
+    for attention in mechanisms.values():
+        build_attention({"dim": plan.base.decoder_config.dim} | attention, *2 * (plan.base.decoder_config.dim,))
+    runs = {name: [run(plan, name, mechanism, seed) for seed in args.seeds] for name, mechanism in mechanisms.items()}
+    given = [Row(path.resolve().name, [evaluate_given(plan, path)]) for path in args.checkpoints]
+    batch = next(iter(plan.features.train_dataloader()))
+    first = [of_name[0] for of_name in runs.values()]
+    seconds = measure_steps(first, batch, FeatureReader(plan.encoder), plan.options["precision"])
+    rows = [Row(name, of_name, each) for (name, of_name), each in zip(runs.items(), seconds, strict=True)]
+    write_report(plan, rows, given, args.shown)
+    return 0
+
+
+# -- one mechanism, one seed ------------------------------------------------------------------------------------------
+
+
+def run(plan: Plan, name: str, attention: dict[str, Any], seed: int) -> Run:
+    """Train, save and score, or as much of it as is not done yet."""
+    folder = plan.out / re.sub(r"[^\w.=]+", "-", name).strip("-") / f"seed-{seed}"
+    data = FeatureData(plan.data, plan.features.stores, plan.features.tokenizer, seed)
+    model, result = folder / "model", folder / "result.json"
+    if not (model / "README.md").exists():  # which is written last
+        print(f"{name}, seed {seed}: training", flush=True)
+        train(plan, module_on_features(plan.base, plan.encoder, attention), data, folder)
+    if not result.exists():
+        print(f"{name}, seed {seed}: scoring", flush=True)
+        trained, *_ = load_checkpoint(model)
+        module = module_on_features(plan.base, plan.encoder, attention)
+        module.model = Model(FeatureReader(trained.encoder), trained.decoder, trained.tokenizer)
+        scores = evaluate(module, data, folder)
+        scores["parameters"] = count_parameters(trained.decoder)
+        write_whole(result, json.dumps({"attention": attention, "seed": seed, **scores}, indent=2) + "\n")
+    return Run(model, seed, json.loads(result.read_text()))
+
+
+def train(plan: Plan, module: SequenceModule, data: FeatureData, folder: Path) -> None:
+    """The decoder's parameters after the budget, in a checkpoint folder; goes on from `last.ckpt` if that is there."""
+    last = folder / "last.ckpt"
+    saver = ModelCheckpoint(folder, "last", every_n_train_steps=SAVE_EVERY, enable_version_counter=False)
+    trainer = build_trainer(
+        folder,
+        [saver],
+        max_epochs=plan.base.schedule.frozen_epochs,
+        max_steps=plan.n_steps,
+        limit_val_batches=0,
+        **plan.options,
+    )
+    started = time.perf_counter()
+    trainer.fit(module, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+    if trainer.global_step < plan.n_steps:  # Ctrl-C, which Lightning may take for an end
+        raise KeyboardInterrupt
+    about = {
+        "metrics": {},
+        "provenance": {
+            "steps": trainer.global_step,
+            "seconds": round(time.perf_counter() - started, 1),
+            "seed": data.seed,
+        },
+    }
+    trained = Model(plan.encoder, module.model.decoder, module.model.tokenizer)
+    task = "captioning" if plan.encoder.sense == "picture" else "speech"
+    card = (
+        f"# {folder.parent.name}\n\nOf a comparison: seed {data.seed}, {trainer.global_step} steps, frozen encoder.\n"
+    )
+    save_checkpoint(folder / "model", trained, plan.base.search, task, about, card)
+    last.unlink(missing_ok=True)
+
+
+def evaluate(module: SequenceModule, data: pl.LightningDataModule, folder: Path) -> dict[str, Any]:
+    """The task's scores and the health of the attention on the validation set."""
+    trainer = build_trainer(folder, [AttentionHealth()])
+    trainer.validate(module, data, verbose=False)
+    scores = {name.removeprefix("val/"): float(value) for name, value in trainer.callback_metrics.items()}
+    figures = {
+        name.removeprefix("attention/"): scores.pop(name) for name in list(scores) if name.startswith("attention/")
+    }
+    fault = widespread_fault([trace.health for trace in module.results.values()])
+    return {"scores": scores, "health": figures, "fault": fault}
+
+
+def evaluate_given(plan: Plan, path: Path) -> Run:
+    """A trained model as it is, on the pictures or sounds themselves."""
+    folder = plan.out / f"given-{read_config(path)['sha256'][PARAMETERS][:12]}"
+    result = folder / "result.json"
+    if not result.exists():
+        module = type(plan.base)(search=plan.base.search, checkpoint=str(path))
+        found = evaluate(module, plan.data, folder)
+        found |= {"attention": module.model.decoder.config.attention}
+        found["parameters"] = count_parameters(module.model.decoder)
+        write_whole(result, json.dumps(found, indent=2) + "\n")
+    return Run(path, 0, json.loads(result.read_text()))
+
+
+def build_trainer(folder: Path, callbacks: list[pl.Callback], **options: Any) -> pl.Trainer:
+    quiet = {"enable_model_summary": False, "logger": False, "num_sanity_val_steps": 0, "devices": 1}
+    saves = any(isinstance(callback, ModelCheckpoint) for callback in callbacks)
+    return pl.Trainer(
+        default_root_dir=folder,
+        callbacks=callbacks,
+        plugins=[AtomicCheckpointIO()],
+        use_distributed_sampler=False,
+        enable_checkpointing=saves,
+        **quiet,
+        **options,
+    )

@@ -1,0 +1,182 @@
+"""The picture of a comparison: a row for each mechanism, a column for each token of one sentence that all had to write.
+
+A cell of a picture shows where the mechanism looked at that token. A cell of a sound is a strip of time, downwards,
+beside the spectrogram that runs the same way.
+"""
+
+from collections.abc import Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+
+from multimodal_attn.checkpoint import load_checkpoint
+from multimodal_attn.encoders import Encoder
+from multimodal_attn.media import read_picture
+from multimodal_attn.model import Model, trace_sentences
+from multimodal_attn.render import heat_over_picture, spectrogram, weights_to_heat
+from multimodal_attn.render.overlay import pixels_to_cells, spread
+from multimodal_attn.render.sheet import EDGE, FAINT, GAP, INK, MARGIN, NUMBER_SIZE, PAPER, WORD_SIZE, draw_sheet
+from multimodal_attn.render.text import load_font, printable, shorten
+from multimodal_attn.search import Hypotheses
+from multimodal_attn.sound import RATE, read_sound
+from multimodal_attn.tokens import UNKNOWN, text_to_ids
+from multimodal_attn.trace import AttentionTrace, Origin
+from tasks.compare_features import raw_loader, texts_of
+
+SIDE = 132  # pixels of the longer side of a picture's cell
+STRIP = (34, 132)  # pixels of a sound's cell
+PITCHES = 60  # pixels of the spectrogram across
+NAMES = 230  # pixels for the mechanisms' names
+LENGTHS = {"picture": range(6, 12), "sound": range(8, 24)}  # tokens of a sentence that fills the picture well
+
+
+def draw_comparison(plan: Any, rows: Sequence[tuple[str, Path, str]], shown: int | None) -> None:
+    """comparison.png in the plan's folder. rows: name, checkpoint folder, and a caption."""
+    index, text = choose_sentence(plan, shown)
+    example = plan.data.examples["val"][index]
+    traces = [force_sentence(load_checkpoint(model)[0], plan.data, index, text) for _, model, _ in rows]
+    labels = [(name, caption) for name, _, caption in rows]
+    if plan.encoder.sense == "picture":
+        figure = draw_pictures(traces, labels, read_picture(example.path, min_side_hint=2 * SIDE).image)
+    else:
+        figure = draw_sounds(traces, labels, read_sound(example.path).samples)
+    part = plan.out / ".comparison.png.part"
+    figure.save(part, "PNG")
+    part.replace(plan.out / "comparison.png")
+
+
+def choose_sentence(plan: Any, shown: int | None) -> tuple[int, str]:
+    """The validation example `shown` and its first sentence, or the first that is neither short nor long, all known."""
+    examples, tokenizer = plan.data.examples["val"], plan.features.tokenizer
+    if shown is not None:
+        return shown % len(examples), texts_of(examples[shown % len(examples)])[0]
+    for index, example in enumerate(examples):
+        for text in texts_of(example):
+            ids = text_to_ids(tokenizer, text)[:-1]
+            if len(ids) in LENGTHS[plan.encoder.sense] and UNKNOWN not in ids:
+                return index, text
+    return 0, texts_of(examples[0])[0]
+
+
+@torch.inference_mode()
+def force_sentence(model: Model, data: Any, index: int, text: str) -> AttentionTrace:
+    """The trace of a model that is made to write `text` about a validation example."""
+    batch = one_input(model.encoder, data, index)
+    size = batch.sizes[0].tolist() if model.encoder.sense == "picture" else [int(batch[0].lengths[0])]
+    tokens = torch.tensor([[text_to_ids(model.tokenizer, text)]])
+    sentences = Hypotheses(tokens, torch.zeros(1, 1))
+    geometries = [model.encoder.geometry(*size)]
+    return trace_sentences(model, model.read(batch[0]), sentences, geometries, Origin())[0]
+
+
+def one_input(encoder: Encoder, data: Any, index: int) -> Any:
+    loader = raw_loader(data, encoder, "val")
+    return loader.collate_fn([loader.dataset[index]])
+
+
+# -- drawing ----------------------------------------------------------------------------------------------------------
+
+
+def draw_pictures(
+    traces: Sequence[AttentionTrace], labels: Sequence[tuple[str, str]], picture: Image.Image
+) -> Image.Image:
+    scale = SIDE / max(picture.size)
+    cell = max(round(picture.width * scale), 40), max(round(picture.height * scale), 40)
+    photo = picture.resize(cell, Image.Resampling.LANCZOS)
+    cells = [
+        [heat_over_picture(photo, weights_to_heat(trace, t, cell)) for t in range(len(trace.tokens))]
+        if trace.weights.shape[1]
+        else []
+        for trace in traces
+    ]
+    return draw_grid(traces, labels, cells, [photo])
+
+
+def draw_sounds(
+    traces: Sequence[AttentionTrace], labels: Sequence[tuple[str, str]], samples: np.ndarray
+) -> Image.Image:
+    levels = spectrogram(samples, RATE, max_frames=2 * STRIP[1]).T / 255  # time downwards, low pitches left
+    beside = ink(levels**1.25).resize((PITCHES, STRIP[1]), Image.Resampling.BILINEAR)
+    return draw_grid(traces, labels, [strips(trace) for trace in traces], [beside] * len(traces))
+
+
+def strips(trace: AttentionTrace) -> list[Image.Image]:
+    """The weights of each token along time, downwards, its largest weight in full ink."""
+    if not trace.weights.shape[1]:
+        return []
+    geometry, (width, height) = trace.geometry, STRIP
+    end = geometry.start + geometry.n_places * geometry.step
+    places = pixels_to_cells(height, geometry.seconds, geometry.start, end, geometry.n_places)
+    weights = trace.weights.mean(1)  # (T, S)
+    shade = weights / np.maximum(weights.max(1, keepdims=True), np.finfo(np.float32).tiny)
+    columns = spread(places, geometry.n_places, False) @ shade.T  # (height, T)
+    return [ink(np.repeat(column[:, None], width, axis=1)) for column in columns.T]
+
+
+def ink(shade: np.ndarray) -> Image.Image:
+    """Grey picture of shades from 0 for the paper to 1 for the ink."""
+    return Image.fromarray(np.rint(255 - np.clip(shade, 0, 1) * (255 - 0x1B)).astype(np.uint8)).convert("RGB")
+
+
+def draw_grid(
+    traces: Sequence[AttentionTrace],
+    labels: Sequence[tuple[str, str]],
+    cells: Sequence[list[Image.Image]],
+    beside: Sequence[Image.Image],
+) -> Image.Image:
+    """Names, the input beside the first rows, then the cells; tokens head the columns of the rows that share them."""
+    apart, head = GAP // 4, WORD_SIZE + GAP
+    height, first = beside[0].height, NAMES + GAP + beside[0].width + GAP
+    width = max([row[0].width for row in cells if row], default=STRIP[0])
+    n_columns = max(map(len, cells), default=0)
+    sheet, (left, top) = draw_sheet(
+        traces[0].text, first + n_columns * (width + apart), head + len(cells) * (height + GAP // 2) + NUMBER_SIZE
+    )
+    draw = ImageDraw.Draw(sheet)
+    tokens: tuple[str, ...] = ()
+    y = top + head
+    for trace, label, row, given in zip_longest(traces, labels, cells, beside):
+        own = tuple(token.text for token in trace.tokens)
+        if row and not tokens:
+            tokens = own
+            draw_tokens(draw, tokens, left + first, width, apart, top + WORD_SIZE)
+        draw_label(draw, label, (left, y), height)
+        if given:
+            paste(sheet, given, (left + NAMES + GAP, y))
+        for column, panel in enumerate(row if own == tokens else []):
+            paste(sheet, panel, (left + first + column * (width + apart), y))
+        if not row or own != tokens:
+            reason = "looks nowhere" if not row else "has other tokens"
+            draw.text((left + first, y + height / 2), reason, FAINT, load_font(NUMBER_SIZE, reason), anchor="lm")
+        y += height + GAP // 2
+    note = "each map in shades from none to its own largest weight"
+    draw.text((left, sheet.height - MARGIN), note, FAINT, load_font(NUMBER_SIZE, note), anchor="lb")
+    return sheet
+
+
+def draw_tokens(
+    draw: ImageDraw.ImageDraw, tokens: Sequence[str], left: int, width: int, apart: int, baseline: int
+) -> None:
+    size = WORD_SIZE if width > 60 else NUMBER_SIZE
+    for column, token in enumerate(map(printable, tokens)):
+        font = load_font(size, token)
+        draw.text((left + column * (width + apart), baseline), shorten(token, font, width), INK, font, anchor="ls")
+
+
+def draw_label(draw: ImageDraw.ImageDraw, label: tuple[str, str], corner: tuple[int, int], height: int) -> None:
+    """Name and caption of a row, in the middle of its height; options of a mechanism stand on lines of their own."""
+    (name, *options), caption = label[0].split(" "), label[1]
+    x, y = corner[0], corner[1] + height / 2 - WORD_SIZE * (1 + len(options)) / 2
+    for line, (part, colour) in enumerate([(name, INK), *((option, INK) for option in options), (caption, FAINT)]):
+        font = load_font(WORD_SIZE if not line else NUMBER_SIZE, part)
+        draw.text((x, y + line * WORD_SIZE * 1.15), shorten(printable(part), font, NAMES), colour, font, anchor="lm")
+
+
+def paste(sheet: Image.Image, panel: Image.Image, corner: tuple[int, int]) -> None:
+    x, y = corner
+    ImageDraw.Draw(sheet).rectangle((x - 1, y - 1, x + panel.width, y + panel.height), PAPER, EDGE)
+    sheet.paste(panel, corner)

@@ -1,0 +1,152 @@
+"""What a comparison holds fixed for every mechanism, and how a mechanism is named."""
+
+import argparse
+import json
+import math
+import zlib
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import yaml
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from multimodal_attn.attention import ALIGNMENTS, build_attention
+from multimodal_attn.checkpoint import load_checkpoint
+from multimodal_attn.encoders import Encoder, build_encoder
+from multimodal_attn.errors import CheckpointError, ConfigError
+from tasks.cli import TASKS, look_up
+from tasks.compare_features import FeatureData, open_features, parameters_sha256, texts_of, write_whole
+from tasks.module import SequenceModule
+from tasks.released import BUNDLED, restore_model
+from tasks.resume import RUNS, read_checkpoint
+from tasks.training import OneLineParser
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a comparison holds fixed: the settings of the task, its data and features, and how long to train."""
+
+    base: SequenceModule
+    data: pl.LightningDataModule
+    encoder: Encoder
+    features: FeatureData
+    options: dict[str, Any]  # of the trainer
+    n_steps: int
+    out: Path
+
+    @property
+    def batch_size(self) -> str:
+        """In words."""
+        if limits := getattr(self.data, "batch_limits", None):
+            return f"up to {limits[0]:g} s or {limits[1]}"
+        return str(self.data.batch_size)
+
+    @cached_property
+    def budget(self) -> dict[str, Any]:
+        """Everything that the results depend on, apart from mechanism and seed."""
+        decoder = asdict(self.base.decoder_config)
+        del decoder["attention"]
+        budget = {
+            "encoder": {"config": asdict(self.encoder.config), "sha256": parameters_sha256(self.encoder)},
+            "decoder": decoder,
+            "search": asdict(self.base.search),
+            "loss": asdict(self.base.loss),
+            "schedule": asdict(self.base.schedule),
+            "trainer": self.options,
+            "n_steps": self.n_steps,
+            "batches": self.batch_size,
+            "texts": zlib.crc32("\n".join(t for e in self.data.examples["train"] for t in texts_of(e)).encode()),
+            "n_examples": {split: len(self.data.examples[split]) for split in ("train", "val")},
+            "n_tokens": self.features.tokenizer.get_vocab_size(),
+        }
+        return json.loads(json.dumps(budget))
+
+
+def parse_mechanism(text: str) -> dict[str, Any]:
+    """`additive/softmax`, `uniform`, `dot` or `{score: dot, heads: 4}` as data. Raises ConfigError for others."""
+    if text.lstrip().startswith("{"):
+        attention = parse_mapping(text)
+    elif "/" in text:
+        attention = dict(zip(("score", "align"), text.split("/", 1), strict=True))
+    else:
+        attention = {"align" if text in {*ALIGNMENTS, "none"} else "score": text}
+    build_attention(attention | {"heads": 1, "dim": 1}, 1, 1)  # raises
+    return attention
+
+
+def parse_mapping(text: str) -> dict[str, Any]:
+    try:
+        return dict(yaml.safe_load(text))
+    except (yaml.YAMLError, TypeError, ValueError) as error:
+        raise ConfigError(f"attention: {text!r} cannot be read; write it like '{{score: dot, heads: 4}}'") from error
+
+
+def name_of(attention: dict[str, Any]) -> str:
+    score, align = attention.get("score", "additive"), attention.get("align", "softmax")
+    reads = align != "none" and ALIGNMENTS.get(align.replace("-", "_"), ALIGNMENTS["softmax"]).reads_energies
+    options = [f"{key}={value}" for key, value in attention.items() if key not in ("score", "align")]
+    return " ".join([f"{score}/{align}" if reads else align, *options])
+
+
+def parse_settings(task: str, argv: list[str]) -> tuple[SequenceModule, pl.LightningDataModule, dict[str, Any]]:
+    """The task's module and data as training would build them, and the options of its trainer that matter here."""
+    parser = OneLineParser(prog=f"multimodal-attn compare --task {task}")
+    parser.add_argument("-c", "--config", action="config")
+    for name in ("seed_everything", "ckpt_path", "weights_only"):
+        parser.add_argument(f"--{name}", default=None)  # a training config may hold them
+    for name, kind in ("trainer", pl.Trainer), ("best", ModelCheckpoint), ("last", ModelCheckpoint):
+        parser.add_lightning_class_args(kind, name)
+    parser.add_lightning_class_args(look_up(TASKS[task].module), "model")
+    parser.add_lightning_class_args(look_up(TASKS[task].data), "data")
+    config = parser.parse_args(argv)
+    trainer = config.pop("trainer")
+    built = parser.instantiate_classes(config)
+    clip = 1.0 if trainer["gradient_clip_val"] is None else trainer["gradient_clip_val"]
+    options = {"precision": trainer["precision"] or "32-true", "accelerator": trainer["accelerator"]}
+    return built["model"], built["data"], options | {"gradient_clip_val": clip}
+
+
+def make_plan(args: argparse.Namespace, argv: list[str]) -> Plan:
+    base, data, options = parse_settings(args.task, argv)
+    encoder = find_encoder(args, base).requires_grad_(False).eval()
+    data.setup("fit")
+    stores = {split: open_features(args.features, encoder, data, split) for split in ("train", "val")}
+    features = FeatureData(data, stores, data.build_tokenizer(), args.seeds[0])
+    per_epoch = len(features.train_dataloader())
+    n_steps = args.steps or args.epochs * per_epoch
+    base.schedule = replace(
+        base.schedule,
+        frozen_epochs=math.ceil(n_steps / per_epoch),
+        self_critical_epochs=0,
+        warmup_steps=max(1, min(base.schedule.warmup_steps, n_steps // 10)),
+    )
+    base.search = replace(base.search, ctc=0.0, lm=0.0)  # the decoder alone is compared
+    base.loss = replace(base.loss, ctc=0.0)
+    out = args.out or RUNS / "compare" / args.task
+    plan = Plan(base, data, encoder, features, options, n_steps, out)
+    check_budget(out / "budget.json", plan.budget)
+    return plan
+
+
+def find_encoder(args: argparse.Namespace, base: SequenceModule) -> Encoder:
+    path = args.encoder
+    if path is None and args.task == "captioning":
+        return build_encoder(base.encoder_config)
+    path = path or BUNDLED[args.task]
+    if path.is_dir():
+        return load_checkpoint(path)[0].encoder
+    if not path.exists():
+        raise CheckpointError(f"compare: no checkpoint {path}; name one with --encoder, whose encoder is to be used")
+    return restore_model(read_checkpoint(path))[0].encoder
+
+
+def check_budget(path: Path, budget: dict[str, Any]) -> None:
+    """Raises ConfigError where the folder holds results of another budget, which could not be compared."""
+    if path.exists():
+        found = json.loads(path.read_text())
+        if other := [name for name in budget if found.get(name) != budget[name]]:
+            raise ConfigError(f"{path.parent} holds results of another budget ({', '.join(other)}); name another --out")
+    write_whole(path, json.dumps(budget, indent=2) + "\n")
