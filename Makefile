@@ -19,6 +19,8 @@ test-slow: .venv/dev browser  ## run the long tests too
 bench: .venv/dev  ## measure the speed claims of benchmarks/README.md
 	$(BIN)/python -m benchmarks.training_step
 	$(BIN)/python -m benchmarks.beam_search
+	$(BIN)/python -m benchmarks.speech
+	$(BIN)/python -m benchmarks.transcription
 
 lint: .venv/dev  ## check style
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

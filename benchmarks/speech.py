@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import timing
-from benchmarks.textbook_speech import our_loss, textbook_loss
+from benchmarks.textbook import TextbookTrainer
+from benchmarks.textbook_speech import our_loss, speller_loss, textbook_loss
 from multimodal_attn.ctc import CTCHead
 from multimodal_attn.decoders import DecoderConfig, build_decoder
 from multimodal_attn.encoders import AudioEncoder, AudioEncoderConfig
@@ -25,13 +26,18 @@ from multimodal_attn.tokens import END, PAD, UNKNOWN
 N_SOUNDS, N_FRAMES, N_TOKENS = 16, 998, 300  # 10 s
 FRAMES_PER_TOKEN = 25  # four tokens a second
 SHORTEST = (0.8, 0.5)  # of the longest in a batch: as the training loader draws them, and less well sorted
-SIZES = {"dim": 512, "layers": 4, "stride": 8}  # of tasks/speech/configs/english.yaml
+DIM = 320  # of the decoder
+SIZES = {"dim": 512, "layers": 4, "stride": 8}  # of the encoder in tasks/speech/configs/english.yaml
 ENCODERS = {
     "blstm (english.yaml)": AudioEncoderConfig("blstm", dropout=0.2, **SIZES),
     "conformer": AudioEncoderConfig("conformer", dropout=0.2, **SIZES),
 }
-TEXTBOOK = "textbook: packed, additive, step by step"
-FORMS = {"between, additive": "additive", "between, scaled_dot (english.yaml)": "scaled_dot"}
+TEXTBOOK = "textbook"
+FORMS: dict[str, tuple[Callable[..., Tensor], str]] = {  # loss and score
+    "textbook, our decoder": (textbook_loss, "additive"),
+    "between, additive": (our_loss, "additive"),
+    "between, scaled_dot (english.yaml)": (our_loss, "scaled_dot"),
+}
 
 Step = Callable[[], object]
 
@@ -48,18 +54,35 @@ def encoder_step(config: AudioEncoderConfig, features: Memory) -> Step:
     return step
 
 
-def training_step(loss: Callable[..., Tensor], score: str, features: Memory, tokens: Tensor) -> Step:
+def training_step(loss: Callable[..., Tensor], score: str, *batch: Memory | Tensor) -> Step:
     """Forward, joint loss and backward of encoder, decoder and CTC head, without dropout."""
-    torch.manual_seed(1)
-    encoder = AudioEncoder(AudioEncoderConfig("blstm", dropout=0.0, **SIZES))
-    decoder = build_decoder(DecoderConfig(attention={"score": score}, dim=320, dropout=0.0), encoder.dim, N_TOKENS)
-    model = Model(encoder, decoder, None, CTCHead(encoder.dim, N_TOKENS))
+    model = fresh_model(score)
 
     def step() -> None:
         model.zero_grad()
-        loss(model, features, tokens).backward()
+        loss(model, *batch).backward()
 
     return step
+
+
+def speller_step(*batch: Memory | Tensor) -> Step:
+    """The same with the textbook's own decoder, of the same widths."""
+    speller = TextbookTrainer(SIZES["dim"], DIM, N_TOKENS)
+    step = training_step(lambda model, *batch: speller_loss(model, speller, *batch), "additive", *batch)
+
+    def both() -> None:
+        speller.zero_grad()
+        step()
+
+    return both
+
+
+def fresh_model(score: str) -> Model:
+    """A transcriber with fresh parameters, without dropout."""
+    torch.manual_seed(1)
+    encoder = AudioEncoder(AudioEncoderConfig("blstm", dropout=0.0, **SIZES))
+    decoder = build_decoder(DecoderConfig(attention={"score": score}, dim=DIM, dropout=0.0), encoder.dim, N_TOKENS)
+    return Model(encoder, decoder, None, CTCHead(encoder.dim, N_TOKENS))
 
 
 def mixed_batch(shortest: float) -> tuple[Memory, Tensor]:
@@ -100,8 +123,8 @@ def measure_training(rounds: int) -> None:
     cells = []
     for shortest in SHORTEST:
         batch = mixed_batch(shortest)
-        steps = {TEXTBOOK: training_step(textbook_loss, "additive", *batch)}
-        steps |= {name: training_step(our_loss, score, *batch) for name, score in FORMS.items()}
+        steps = {TEXTBOOK: speller_step(*batch)}
+        steps |= {name: training_step(*form, *batch) for name, form in FORMS.items()}
         times = timing.interleave(steps, rounds)
         cells.append({n: [f"{median(times[n]):.2f}", f"{timing.ratio(times, TEXTBOOK, n):.1f}"] for n in steps})
     columns = [column for shortest in SHORTEST for column in (f"from {shortest * 10:.0f} s: seconds", "times as fast")]

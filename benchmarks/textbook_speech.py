@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from benchmarks.textbook import State, TextbookDecoder, TextbookTrainer
 from multimodal_attn.ctc import ctc_loss
-from multimodal_attn.encoders.audio import BLSTM, FlippedBLSTM, Subsampling
+from multimodal_attn.encoders.audio import BLSTM, FlippedBLSTM
 from multimodal_attn.errors import ConfigError
 from multimodal_attn.losses import cross_entropy
 from multimodal_attn.memory import Memory
@@ -19,17 +19,6 @@ from multimodal_attn.model import Model
 from multimodal_attn.tokens import PAD, START
 
 SMOOTHING, CTC_SHARE = 0.1, 0.5  # of the loss, as in tasks/speech/configs/english.yaml
-
-
-def subsample(layers: Subsampling, features: Memory) -> Memory:
-    """The convolutions as they are usually written: each step gives a new tensor."""
-    convolutions = [layers.first, *(nn.Sequential(*pair) for pair in zip(layers.depthwise, layers.mix, strict=True))]
-    x, mask = features.clean().unsqueeze(1), features.mask
-    for convolution in convolutions:
-        mask = mask[:, ::2]
-        x = torch.relu(convolution(x)) * mask[:, None, :, None]
-    x = linear(x.transpose(1, 2).flatten(2), layers.project.weight, layers.project.bias)
-    return Memory(layers.dropout(layers.norm(x)), mask)
 
 
 class TextbookListener:
@@ -85,7 +74,7 @@ def speller_loss(model: Model, speller: TextbookTrainer, features: Memory, token
 
 
 def listen(model: Model, features: Memory) -> Memory:
-    return TextbookListener(model.encoder.listener)(subsample(model.encoder.subsample, features))
+    return TextbookListener(model.encoder.listener)(model.encoder.subsample(features))
 
 
 def our_loss(model: Model, features: Memory, tokens: Tensor) -> Tensor:
@@ -101,7 +90,7 @@ def _before(tokens: Tensor) -> Tensor:
 
 def _heard(model: Model, memory: Memory) -> Tensor:
     output = model.ctc.output
-    return linear(memory.clean(), output.weight, output.bias).log_softmax(-1)
+    return linear(memory.clean(), output.weight, output.bias).float().log_softmax(-1)
 
 
 def _joint(logits: Tensor, tokens: Tensor, heard: Tensor, mask: Tensor) -> Tensor:

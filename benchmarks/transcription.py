@@ -28,9 +28,9 @@ from multimodal_attn.errors import UserError
 from multimodal_attn.language_model import LanguageModelConfig
 from multimodal_attn.model import Model, build_model
 from multimodal_attn.predictor import Predictor
-from multimodal_attn.search import SearchConfig
+from multimodal_attn.search import SearchConfig, beam_search
 from multimodal_attn.sound import RATE, read_sound, sound_files
-from multimodal_attn.tokens import PAD, build_piece_tokenizer
+from multimodal_attn.tokens import END, PAD, build_piece_tokenizer
 from multimodal_attn.trace import AttentionTrace
 
 N_SOUNDS, BATCH, SHORTEST, LONGEST = 64, 16, 6.0, 10.0  # seconds
@@ -87,8 +87,8 @@ def random_tokenizer() -> Tokenizer:
 def speak_as_trained(model: Model, samples: torch.Tensor) -> None:
     """Changes a fresh model so that both of its readers find as many tokens in samples (B, n) as there should be.
 
-    The decoder is treated as benchmarks/plausible.py says. The CTC head's logits are spread, and the biases of its blank
-    and of the decoder's END found by bisection; the second by the joint search.
+    The decoder is treated as benchmarks/plausible.py says. The CTC head's logits are spread and the bias of its blank
+    found by bisection, then that of the decoder's END once more, by the joint search.
     """
     memory = model.encoder(SoundBatch(samples, torch.full((len(samples),), samples.shape[1])))
     wanted = round(samples.shape[1] / RATE * TOKENS_PER_SECOND)
@@ -96,6 +96,9 @@ def speak_as_trained(model: Model, samples: torch.Tensor) -> None:
     output = model.ctc.output
     output.weight *= SPREAD / output(memory.values).std()
     bisect(output.bias, PAD, lambda: n_tokens(ctc_greedy(model.ctc(memory))) - wanted)
+    source, scorers = model.decoder.read(memory), model.scorers(memory, SEARCH)
+    joint = partial(beam_search, model.decoder, source, SEARCH, scorers)
+    bisect(model.decoder.bias, END, lambda: n_tokens(joint().tokens[:, 0]) - wanted, reach=50.0)
 
 
 def n_tokens(tokens: torch.Tensor) -> float:

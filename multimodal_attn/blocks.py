@@ -33,7 +33,7 @@ class SelfAttention(nn.Module):
         self.output = Linear(dim, dim)
 
     def forward(self, x: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
-        """x (B, L, D) -> (B, L, D). mask (B, L), True = keep, of which there may be none; causal: none sees a later one."""
+        """x (B, L, D) -> (B, L, D). mask (B, L), True = keep; causal: no place sees a later one."""
         queries, memory = self._project(x)
         return self._look(queries, memory, None if mask is None else mask[:, None, None], causal)
 

@@ -9,7 +9,9 @@ import pytorch_lightning as pl
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
+from torch.nn import functional
 
+from multimodal_attn.attention import Choice, reinforce
 from multimodal_attn.checkpoint import describe, load_checkpoint
 from multimodal_attn.ctc import ctc_loss
 from multimodal_attn.decoders import DecoderConfig
@@ -131,10 +133,13 @@ class SequenceModule(pl.LightningModule):
         """Cross-entropy of the sentences tokens (B, M, T) and the regularisers."""
         decoder = self.model.decoder
         before = torch.cat([torch.full_like(tokens[..., :1], START), tokens[..., :-1]], -1)
-        features, weights = decoder.unroll(before, decoder.read(memory))
+        features, weights, choice = decoder.unroll_choices(before, decoder.read(memory))
         real = tokens != PAD
-        loss = cross_entropy(decoder.logits(features[real]), tokens[real], self.loss.label_smoothing)
+        logits = decoder.logits(features[real])
+        loss = cross_entropy(logits, tokens[real], self.loss.label_smoothing)
         self.log("train/cross_entropy", loss, prog_bar=True)
+        if choice is not None:
+            loss = loss + draw_loss(choice, logits, tokens)
         return loss + self.regularisers(weights, real, memory) if weights.shape[-2] else loss
 
     def regularisers(self, weights: Tensor, real: Tensor, memory: Memory) -> Tensor | float:
@@ -254,3 +259,14 @@ class SequenceModule(pl.LightningModule):
         if self.model is None:
             self.model = restore_model(checkpoint)[0]
         self.model.tokenizer = Tokenizer.from_str(checkpoint["tokenizer"])
+
+
+def draw_loss(choice: Choice, logits: Tensor, tokens: Tensor) -> Tensor:
+    """REINFORCE for the places that hard attention drew: choice (B, M, T, N), logits (n, V) of the real ones of tokens
+    (B, M, T). A sentence's baseline is the mean log-likelihood of the other sentences' tokens."""
+    real = tokens != PAD
+    logp = torch.zeros(tokens.shape, device=tokens.device)
+    logp[real] = -functional.cross_entropy(logits.detach().float(), tokens[real], reduction="none")
+    total, n = logp.sum(-1, keepdim=True), real.sum(-1, keepdim=True)  # (B, M, 1)
+    baseline = (total.sum() - total) / (n.sum() - n).clamp_min(1)
+    return reinforce(choice, logp, real, baseline)

@@ -230,3 +230,16 @@ def test_unknown_form_is_refused_in_one_line_with_those_there_are() -> None:
     with pytest.raises(ConfigError) as caught:
         build("betwen", {})
     assert "between" in str(caught.value) and "before" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("form", ["between", "before", "transformer"])
+def test_what_hard_attention_drew_comes_out_of_every_decoder(form: str) -> None:
+    torch.manual_seed(4)
+    attention = {"score": "scaled_dot", "align": "hard", "soft": 0.0}
+    decoder = build_decoder(DecoderConfig(form, attention, dim=12, layers=2), 5, 11)
+    tokens, source = torch.randint(4, 11, (2, 3, 5)), decoder.read(Memory(torch.randn(2, 7, 5)))
+    _, weights, choice = decoder.unroll_choices(tokens, source)
+    n_layers = 2 if form == "transformer" else 1
+    assert choice.log_prob.shape == choice.entropy.shape == (2, 3, 5, n_layers)
+    assert (weights.max(-1).values == 1).all() and (choice.log_prob < 0).all()
+    assert decoder.eval().unroll_choices(tokens, source)[2] is None

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from multimodal_attn.attention import Choice
 from multimodal_attn.losses import (
     coverage,
     cross_entropy,
@@ -15,6 +16,7 @@ from multimodal_attn.losses import (
     mean_entropy,
     self_critical,
 )
+from tasks.module import draw_loss
 
 B, M, T, N, S, V = 2, 3, 5, 3, 7, 11
 LENGTHS = ((5, 2, 0), (1, 4, 3))  # tokens of each sentence; one is empty
@@ -183,3 +185,17 @@ def test_weights_of_exactly_zero_have_a_finite_gradient() -> None:
     weights = torch.nn.functional.one_hot(torch.zeros(B, M, T, N, dtype=torch.long), S).double().requires_grad_()
     sum(every_regulariser(weights, real)).backward()
     assert weights.grad.isfinite().all()
+
+
+def test_draws_are_judged_by_their_own_sentence_against_the_others() -> None:
+    """Of two sentences the likelier one's draws are made more probable, the other's less."""
+    tokens = torch.tensor([[[4, 2]], [[5, 2]]])  # (B, M, T)
+    logits = torch.zeros(4, 7)
+    logits[torch.arange(4), tokens.flatten()] = torch.tensor([3.0, 3.0, -3.0, -3.0])
+    log_prob = torch.zeros(2, 1, 2, 1, requires_grad=True)
+    draw_loss(Choice(log_prob, torch.zeros(2, 1, 2, 1)), logits, tokens).backward()
+    gradient = log_prob.grad.flatten()
+    assert (gradient[:2] < 0).all() and (gradient[2:] > 0).all()
+    logp = logits.log_softmax(-1)[torch.arange(4), tokens.flatten()]
+    expected = -(logp[0] + logp[1] - 2 * logp[2:].mean()) / 4  # the first draw answers for both tokens
+    assert torch.isclose(gradient[0], expected)

@@ -67,7 +67,6 @@ SPEECH = {
     "model.encoder.layers": 1,
     "model.encoder.heads": 2,
     "model.encoder.stride": 4,
-    "model.encoder.channels": 8,
     "data.n_pieces": 0,
     "data.batch_seconds": 2,
 }

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from multimodal_attn.attention import Keys
+from multimodal_attn.attention import Choice, Keys
 from multimodal_attn.linear import Linear, linear
 from multimodal_attn.memory import Memory
 
@@ -97,6 +97,14 @@ class Decoder(nn.Module):
     def bridged(self, memory: Memory) -> Memory:
         """The memory in the decoder's width. (B, S, D)"""
         return Memory(self.bridge(memory.clean()), memory.mask)
+
+    def unroll(self, tokens: Tensor, source: Source) -> tuple[Tensor, Tensor]:
+        """Teacher forcing: features (B, M, T, D) and weights (B, M, T, N, S) of tokens (B, M, T)."""
+        return self.unroll_choices(tokens, source)[:2]
+
+    def unroll_choices(self, tokens: Tensor, source: Source) -> tuple[Tensor, Tensor, Choice | None]:
+        """The same, and where hard attention drew its places, with what probability; None where nothing is drawn."""
+        raise NotImplementedError
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Tied embeddings are small as output vectors, so they are scaled up as inputs (Vaswani 2017, section 3.4)."""

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from multimodal_attn.attention import build_attention
+from multimodal_attn.attention import Attended, Choice, build_attention
 from multimodal_attn.decoders.base import Decoder, DecoderConfig, Source, Step, lstm_gates, lstm_step
 from multimodal_attn.linear import Linear
 from multimodal_attn.memory import Memory, map_state
@@ -60,14 +60,14 @@ class BetweenLSTMDecoder(LSTMDecoder):
         logits = self.logits(self.features(sentence[0], context))
         return Step(logits, attended.weights, (words, sentence, attended.state))
 
-    def unroll(self, tokens: Tensor, source: Source) -> tuple[Tensor, Tensor]:
+    def unroll_choices(self, tokens: Tensor, source: Source) -> tuple[Tensor, Tensor, Choice | None]:
         shape = tokens.shape[:2]
         words, sentence, _ = self.start(source, shape[1])
         queries = self.dropout(_run(self.words, self.embed(tokens).flatten(0, 1), words))  # (B*M, T, H)
-        context, weights = self.attention.unroll(queries.unflatten(0, shape), source.keys)
+        context, weights, choice = self.attention.unroll_choices(queries.unflatten(0, shape), source.keys)
         context = self.gated(context.flatten(0, 1), queries)
         hidden = _run(self.sentence, torch.cat([queries, context], -1), sentence)
-        return self.features(hidden, context).unflatten(0, shape), weights
+        return self.features(hidden, context).unflatten(0, shape), weights, choice
 
 
 class BeforeLSTMDecoder(LSTMDecoder):
@@ -90,24 +90,25 @@ class BeforeLSTMDecoder(LSTMDecoder):
         return (hidden, cell), ()
 
     def step(self, tokens: Tensor, source: Source, state: tuple) -> Step:
-        hidden, context, weights, state = self._advance(self.from_word(self.embed(tokens)), source, state)
-        return Step(self.logits(self.features(hidden, context)), weights, state)
+        hidden, attended, state = self._advance(self.from_word(self.embed(tokens)), source, state)
+        return Step(self.logits(self.features(hidden, attended.context)), attended.weights, state)
 
-    def unroll(self, tokens: Tensor, source: Source) -> tuple[Tensor, Tensor]:
+    def unroll_choices(self, tokens: Tensor, source: Source) -> tuple[Tensor, Tensor, Choice | None]:
         state = self.start(source, tokens.shape[1])
         steps = []
         for words in self.from_word(self.embed(tokens)).unbind(2):  # (B, M, 4H)
-            *step, state = self._advance(words, source, state)
-            steps.append(step)
-        hidden, context, weights = (torch.stack(parts, 2) for parts in zip(*steps, strict=True))
-        return self.features(hidden, context), weights
+            hidden, attended, state = self._advance(words, source, state)
+            steps.append((hidden, attended.context, attended.weights, *(attended.choice or ())))
+        hidden, context, weights, *choice = (torch.stack(parts, 2) for parts in zip(*steps, strict=True))
+        return self.features(hidden, context), weights, Choice(*choice) if choice else None
 
-    def _advance(self, words: Tensor, source: Source, state: tuple) -> tuple[Tensor, Tensor, Tensor, tuple]:
+    def _advance(self, words: Tensor, source: Source, state: tuple) -> tuple[Tensor, Attended, tuple]:
+        """One step: hidden (B, M, H), the attended with its context gated, state."""
         (hidden, cell), memory = state
         attended = self.attention(hidden, source.keys, memory)
         context = self.gated(attended.context, hidden)
         hidden, cell = lstm_gates(words + self.from_state(torch.cat([hidden, context], -1)), cell)
-        return hidden, context, attended.weights, ((hidden, cell), attended.state)
+        return hidden, attended._replace(context=context), ((hidden, cell), attended.state)
 
 
 def _run(lstm: nn.LSTM, x: Tensor, state: tuple[Tensor, Tensor]) -> Tensor:

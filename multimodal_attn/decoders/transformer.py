@@ -1,8 +1,9 @@
 """Transformer decoder: layers of causal self-attention over the words and of any attention over the memory."""
 
+import torch
 from torch import Tensor, nn
 
-from multimodal_attn.attention import Attention, Keys, NoAttention, build_attention
+from multimodal_attn.attention import Attention, Choice, Keys, NoAttention, build_attention
 from multimodal_attn.blocks import FeedForward, SelfAttention, build_norm
 from multimodal_attn.decoders.base import Decoder, DecoderConfig, SequenceDropout, Source, Step
 from multimodal_attn.errors import ConfigError
@@ -38,12 +39,12 @@ class TransformerLayer(nn.Module):
         attended = self.attention(self.norm(x), keys, memory)
         return self._finish(x, attended.context), attended.weights, (past.unflatten(0, shape), attended.state)
 
-    def unroll(self, x: Tensor, keys: Keys) -> tuple[Tensor, Tensor]:
-        """All tokens x (B, M, T, D): the same shape, and weights (B, M, T, N, S)."""
+    def unroll(self, x: Tensor, keys: Keys) -> tuple[Tensor, Tensor, Choice | None]:
+        """All tokens x (B, M, T, D): the same shape, weights (B, M, T, N, S), and what was drawn."""
         said = self.words(x.flatten(0, 1), causal=True).unflatten(0, x.shape[:2])
         x = x + self.dropout(said)
-        context, weights = self.attention.unroll(self.norm(x), keys)
-        return self._finish(x, context), weights
+        context, weights, choice = self.attention.unroll_choices(self.norm(x), keys)
+        return self._finish(x, context), weights, choice
 
     def _finish(self, x: Tensor, context: Tensor) -> Tensor:
         if self.from_context is not None:
@@ -90,12 +91,14 @@ class TransformerDecoder(Decoder):
             weights.append(looked)
         return Step(self.logits(self.norm(x)), weights[-1], tuple(states))
 
-    def unroll(self, tokens: Tensor, source: Source) -> tuple[Tensor, Tensor]:
-        x, weights = self._enter(tokens, source, 0), []
+    def unroll_choices(self, tokens: Tensor, source: Source) -> tuple[Tensor, Tensor, Choice | None]:
+        x, weights, choices = self._enter(tokens, source, 0), [], []
         for layer, keys in zip(self.layers, source.keys, strict=True):
-            x, looked = layer.unroll(x, keys)
+            x, looked, choice = layer.unroll(x, keys)
             weights.append(looked)
-        return self.norm(x), weights[-1]
+            choices += [choice] if choice else []
+        drawn = Choice(*(torch.cat(parts, -1) for parts in zip(*choices, strict=True))) if choices else None
+        return self.norm(x), weights[-1], drawn
 
     def _enter(self, tokens: Tensor, source: Source, n_past: int) -> Tensor:
         """What the first layer reads of tokens (B, M, T) that follow n_past others. (B, M, T, D)"""
