@@ -92,8 +92,9 @@ def word_tokens(tokens: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def seconds(spans: np.ndarray, geometry: SoundGeometry) -> tuple[float, float]:
-    """(start, end) of consecutive spans (n, 2) of places."""
-    return geometry.span(int(spans[0, 0]))[0], geometry.span(int(spans[-1, 1]) - 1)[1]
+    """(start, end) of consecutive spans (n, 2) of places, to a tenth of a millisecond."""
+    start, end = geometry.span(int(spans[0, 0]))[0], geometry.span(int(spans[-1, 1]) - 1)[1]
+    return round(start, 4), round(end, 4)
 
 
 def start_errors(words: Sequence[Word], reference: Sequence[tuple[str, float, float]]) -> np.ndarray:

@@ -12,6 +12,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from multimodal_attn.health import summarise, widespread_fault
 from multimodal_attn.media import read_picture
 from multimodal_attn.render import render_figure
+from multimodal_attn.sound import read_sound
 from multimodal_attn.trace import AttentionTrace
 
 
@@ -31,12 +32,14 @@ class ShowResults(Callback):
             self._draw(trainer, trace, example.path)
 
     def _draw(self, trainer: Trainer, trace: AttentionTrace, path: Path) -> None:
-        if trace.geometry.kind == "sound":
+        loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+        if not loggers:
             return
-        figure = np.asarray(render_figure(trace, read_picture(path, min_side_hint=256).image))
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image(f"attention/{path.name}", figure, trainer.global_step, dataformats="HWC")
+        is_sound = trace.geometry.kind == "sound"
+        source = read_sound(path) if is_sound else read_picture(path, min_side_hint=256).image
+        figure = np.asarray(render_figure(trace, source))
+        for logger in loggers:
+            logger.experiment.add_image(f"attention/{path.name}", figure, trainer.global_step, dataformats="HWC")
 
 
 class AttentionHealth(Callback):

@@ -123,10 +123,9 @@ class SequenceModule(pl.LightningModule):
         return self.schedule.phase(self.current_epoch, self.trainer.max_epochs)
 
     def read_memory(self, batch: Tensor | SoundBatch) -> Memory:
-        """The encoder's output; without a graph unless the encoder is being trained."""
-        trainable = self.phase == "fine_tune"
-        self.model.encoder.set_trainable(trainable)
-        with torch.set_grad_enabled(trainable):
+        """The encoder's output; in the frozen phase only the layers that were added to a ready encoder learn."""
+        self.model.encoder.set_trainable(self.phase == "fine_tune")
+        with torch.set_grad_enabled(self.phase != "self_critical"):
             return self.model.encoder(batch)
 
     def sentence_loss(self, memory: Memory, tokens: Tensor) -> Tensor:
