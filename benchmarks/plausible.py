@@ -16,7 +16,7 @@ from multimodal_attn.tokens import END, PAD
 GAIN = 3.0  # on the LSTMs, so that a state remembers more than the last word
 SPREAD = 3.0  # standard deviation of the logits
 MEAN_LENGTH = 12  # tokens of a sentence, END among them
-CLOCK_COUNT, CLOCK_GAIN = 1.0, 25.0  # the counting cell after a sentence; what a full count adds to END's logit
+CLOCK_COUNT, CLOCK_GAIN = 0.96, 25.0  # the counting cell after a sentence; what a full count adds to END's logit
 
 
 def random_features(n_pictures: int, n_places: int, dim: int) -> Tensor:

@@ -165,6 +165,18 @@ def test_probability_and_alternatives_are_told(shown):
     expect(detail.locator("li")).to_have_text(["cat13\u2009%", f"{HOSTILE[0]}6.3\u2009%"])
 
 
+def test_share_that_is_on_no_place_is_told_where_there_is_one(page):
+    weights = planted_weights((7, 7), (1, 1), (13, 13))
+    weights[1] *= [[0.8], [0.5]]
+    show(page, planted_trace(weights=weights))
+    words(page).nth(0).click()
+    expect(page.locator(".detail")).not_to_contain_text("attention")
+    words(page).nth(1).click()
+    expect(page.locator(".detail")).to_contain_text("35\u2009% of the attention is not on the picture")
+    page.get_by_label("Head").select_option("2")
+    expect(page.locator(".detail")).to_contain_text("50\u2009% of the attention is not on the picture")
+
+
 def test_heads_are_averaged_until_one_is_chosen(page):
     show(page, planted_trace(weights=planted_weights((7, 8), (1, 1), (13, 0))))
     page.get_by_label("Cells").check()
