@@ -79,7 +79,7 @@ def measure_health(weights: np.ndarray, geometry: Geometry) -> Health:
 
 
 def normalise(weights: np.ndarray) -> np.ndarray:
-    """Rows of sum 1, since local-p and monotonic attention give less; a token that looks nowhere keeps its zeros."""
+    """Rows of sum 1, since a sentinel, local-p and monotonic attention leave less; a row of zeros stays one."""
     total = weights.sum(2, keepdims=True)
     return weights / np.where(total > 0, total, 1)
 

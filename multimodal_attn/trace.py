@@ -54,7 +54,8 @@ class AttentionTrace:
 
     text: the sentence. score: mean log-probability per token, the end of the sentence counted.
     tokens: T tokens, the end of the sentence not among them.
-    weights: (T, N, S) float32, N heads over S places; each row sums to 1. N is 0 for a model without attention.
+    weights: (T, N, S) float32, N heads over S places; each row sums to 1, or to less where the mechanism may look
+    elsewhere. N is 0 for a model without attention.
     geometry: carries a place back to the original input.
     words: of a sound, each with its times. note: why the text is empty, where the input held nothing to read.
     """

@@ -37,6 +37,8 @@ def attention_main(argv: Sequence[str]) -> int:
     width = min(max(shutil.get_terminal_size((120, 24)).columns, 60), 120)
     print("\n".join(line for stage in TABLES for line in table_lines(HEADS[stage], entries[stage], width)))
     print("Every mechanism also takes heads (1) and dim (the decoder's width).")
+    fit = ", ".join(name for name, kind in ALIGNMENTS.items() if kind.takes_sentinel)
+    print("\n".join(textwrap.wrap(f"{fit} also take sentinel (false): one more place, outside the input.", width)))
     return 0
 
 

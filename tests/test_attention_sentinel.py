@@ -201,9 +201,7 @@ def test_sentinel_takes_the_tokens_that_need_no_look() -> None:
     task, known = plant_known(256)
     with torch.no_grad():
         _, weights = solver.attention.unroll(task.queries, solver.attention.project(task.memory))
-    print(solver.accuracy(task))
     share = 1 - weights.sum(-1).squeeze(-1)
-    print(share[known].mean(), share[~known].mean())
     assert solver.accuracy(task)[0] > 0.99
     assert share[known].mean() > 0.9 and share[~known].mean() < 0.1
 
@@ -221,7 +219,7 @@ def test_parameters_are_as_before_without_a_sentinel() -> None:
 
 
 @pytest.mark.parametrize("align", [*sorted(set(ALIGNMENTS) - set(FIT)), "none"])
-def test_alignments_that_walk_through_the_places_refuse_a_sentinel_in_one_line(align: str) -> None:
+def test_other_alignments_refuse_a_sentinel_in_one_line(align: str) -> None:
     message = f"attention: no sentinel goes with align '{align}'; it goes with {', '.join(FIT)}"
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
         build_attention({"align": align, "dim": A, "sentinel": True}, Q, D)

@@ -130,7 +130,7 @@ def test_silence_is_finite() -> None:
         {"dim": 10, "heads": 4},
         {"kernel": 4},
         {"pyramid": 1},
-        {"name": "blstm", "pyramid": 3},
+        {"name": "blstm", "pyramid": 2},
     ],
 )
 def test_an_impossible_encoder_is_refused_in_one_line(options: dict) -> None:

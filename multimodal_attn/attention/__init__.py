@@ -10,6 +10,7 @@ from multimodal_attn.attention.masking import masked_softmax, masked_uniform
 from multimodal_attn.attention.monotonic import MoChA, Monotonic
 from multimodal_attn.attention.registry import ALIGNMENTS, SCORES, Entry, describe
 from multimodal_attn.attention.scores import MLP, Additive, Constant, Dot, General, ScaledDot, Score
+from multimodal_attn.attention.sentinel import Sentinel
 from multimodal_attn.attention.sparse import Entmax15, Sparsemax
 from multimodal_attn.attention.windows import LocalMonotonic, LocalPredictive
 
@@ -45,6 +46,7 @@ __all__ = [
     "SCORES",
     "ScaledDot",
     "Score",
+    "Sentinel",
     "Softmax",
     "Sparsemax",
     "Static",

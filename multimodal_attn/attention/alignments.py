@@ -7,6 +7,7 @@
 mask broadcasts to energies, True = keep. The state is a tuple of tensors (B, M, ...), empty before the first step.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -27,11 +28,15 @@ class Choice(NamedTuple):
 
 
 class Aligned(NamedTuple):
-    """weights (B, N, M, S) or (B, N, M, T, S), the state for the next step, and the choice of those that draw."""
+    """weights (B, N, M, S) or (B, N, M, T, S), the state for the next step, and the choice of those that draw.
+
+    beside: what goes into each head's context besides the places, (B, N, M, D / N) or (B, N, M, T, D / N).
+    """
 
     weights: Tensor
     state: State = ()
     choice: Choice | None = None
+    beside: Tensor | None = None
 
 
 class Alignment(nn.Module):
@@ -40,6 +45,7 @@ class Alignment(nn.Module):
     source = ""
     reads_energies = True
     reads_context = False
+    takes_sentinel = False  # those without an order of the places, so that one more can stand anywhere
     n_scores = 1  # with 2, energies (2, B, N, M, S) of two scores, each with parameters of its own
 
     def __init__(self) -> None:  # so that an alignment without options shows none in its signature
@@ -55,9 +61,9 @@ class Alignment(nn.Module):
         state: State = ()
         steps = []
         for step, query in zip(energies.unbind(-2), queries.unbind(2), strict=True):
-            weights, state, _ = self(step, mask, state, query)
-            steps.append(weights)
-        return Aligned(torch.stack(steps, 3), state)
+            steps.append(self(step, mask, state, query))
+            state = steps[-1].state
+        return stack_steps(steps)
 
 
 class Pointwise(Alignment):
@@ -77,6 +83,7 @@ class Softmax(Pointwise):
     """Soft, global attention: exp(e_s / temperature), normalised."""
 
     source = "Bahdanau, Cho, Bengio 2015, eq. 6; Xu et al. 2015, eq. 5"
+    takes_sentinel = True
 
     def __init__(self, temperature: float = 1.0) -> None:
         super().__init__()
@@ -107,6 +114,13 @@ class Static(Alignment):
 
     def unroll(self, energies: Tensor, mask: Tensor | None, queries: Tensor) -> Aligned:
         return Aligned(masked_softmax(energies[:, :, :, 0], mask).unsqueeze(3).expand_as(energies))
+
+
+def stack_steps(steps: Sequence[Aligned]) -> Aligned:
+    """One step (B, N, M, ...) after the other as all T of them (B, N, M, T, ...), with the state after the last."""
+    weights, states, choices, beside = zip(*steps, strict=True)
+    choice = None if choices[0] is None else Choice(*(torch.stack(parts, 3) for parts in zip(*choices, strict=True)))
+    return Aligned(torch.stack(weights, 3), states[-1], choice, None if beside[0] is None else torch.stack(beside, 3))
 
 
 def for_all_steps(mask: Tensor | None) -> Tensor | None:

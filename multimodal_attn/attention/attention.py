@@ -10,17 +10,17 @@ Nothing is kept on the module between steps, and weights are a return value.
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
-from multimodal_attn.attention.alignments import Choice
+from multimodal_attn.attention.alignments import Aligned, Alignment, Choice, stack_steps
 from multimodal_attn.attention.registry import ALIGNMENTS, SCORES, build, find, share_options
 from multimodal_attn.attention.scores import Constant, State, Twin, split_heads
+from multimodal_attn.attention.sentinel import Sentinel
 from multimodal_attn.errors import ConfigError
 from multimodal_attn.linear import Linear
 from multimodal_attn.memory import Memory
 
-OWN = ("score", "align", "heads", "dim")
+OWN = ("score", "align", "heads", "dim", "sentinel")
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,15 @@ class AttentionConfig:
 
     score: how places are matched. align: how matches become weights; `none` for a decoder without attention.
     heads: attentions side by side, each with its own projections. dim: width in which queries and keys are compared,
-    all heads together. options: what is left, passed to the score or the alignment that knows it.
+    all heads together. sentinel: one more place, outside the input, for tokens that need no look at it. options: what
+    is left, passed to the score or the alignment that knows it.
     """
 
     score: str = "additive"
     align: str = "softmax"
     heads: int = 1
     dim: int = 512
+    sentinel: bool = False
     options: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -53,7 +55,10 @@ class Keys(NamedTuple):
 
 
 class Attended(NamedTuple):
-    """context (B, M, D), weights (B, M, N, S), the state for the next step, and what was drawn, if anything."""
+    """context (B, M, D), weights (B, M, N, S), the state for the next step, and what was drawn, if anything.
+
+    Weights sum to 1, or to less where a mechanism may look elsewhere: 1 - weights.sum(-1) is the share of a sentinel.
+    """
 
     context: Tensor
     weights: Tensor
@@ -70,11 +75,14 @@ class Attention(nn.Module):
         if heads < 1 or dim % heads or memory_dim % heads:
             raise ConfigError(f"attention: {heads} heads must divide dim {dim} and the memory's width {memory_dim}")
         align, score = find(ALIGNMENTS, config.align, "align"), find(SCORES, config.score, "score")
+        _check_sentinel(config, align)
         score = score if align.reads_energies else Constant
         sizes = {"query_dim": query_dim, "memory_dim": memory_dim, "dim": dim, "heads": heads}
         of_align, of_score = share_options(config.options, OWN, align, score)
         self.context_dim = memory_dim
         self.align = build(align, sizes, of_align)
+        if config.sentinel:
+            self.align = Sentinel(self.align, **sizes)
         scores = [build(score, sizes, of_score) for _ in range(align.n_scores)]
         self.score = scores[0] if len(scores) == 1 else Twin(*scores)
         self.heads = heads
@@ -95,9 +103,9 @@ class Attention(nn.Module):
         """One step for queries (B, M, Q)."""
         looked, aligned = state or ((), ())
         energies = self.score(self.score.queries(query), keys.keys, looked)  # (B, N, M, S)
-        weights, aligned, choice = self.align(energies, keys.mask, aligned, query)
+        weights, aligned, choice, beside = self.align(energies, keys.mask, aligned, query)
         weights = weights.transpose(1, 2)
-        context = self._pool(weights, keys)
+        context = self._pool(weights, keys, beside)
         state = self.score.remember(weights, looked), self.align.follow(query, context, aligned)
         return Attended(context, weights, state, choice and Choice(*(part.transpose(1, 2) for part in choice)))
 
@@ -113,17 +121,16 @@ class Attention(nn.Module):
             matches = self.score(matches, keys.keys)  # (B, N, M*T, S)
         matches = matches.unflatten(-2, shape)
         one_by_one = self.score.reads_weights or self.align.reads_context
-        unroll = self._align_one_by_one if one_by_one else self._align_all
-        weights, choice = unroll(matches, queries, keys)  # (B, N, M, T, S)
+        if one_by_one:
+            weights, _, choice, beside = self._align_one_by_one(matches, queries, keys)
+        else:
+            weights, _, choice, beside = self.align.unroll(matches, keys.mask, queries)  # (B, N, M, T, S)
         weights = weights.permute(0, 2, 3, 1, 4)
-        context = self._pool(weights.flatten(1, 2), keys).unflatten(1, shape)
+        beside = None if beside is None else beside.flatten(2, 3)
+        context = self._pool(weights.flatten(1, 2), keys, beside).unflatten(1, shape)
         return context, weights, choice and Choice(*(part.permute(0, 2, 3, 1) for part in choice))
 
-    def _align_all(self, energies: Tensor, queries: Tensor, keys: Keys) -> tuple[Tensor, Choice | None]:
-        weights, _, choice = self.align.unroll(energies, keys.mask, queries)
-        return weights, choice
-
-    def _align_one_by_one(self, matches: Tensor, queries: Tensor, keys: Keys) -> tuple[Tensor, Choice | None]:
+    def _align_one_by_one(self, matches: Tensor, queries: Tensor, keys: Keys) -> Aligned:
         """The loop over T that remains where a step reads what an earlier one gave.
 
         matches (B, N, M, T, ...) is as far as the score comes for all steps at once: energies, or projected queries.
@@ -131,17 +138,18 @@ class Attention(nn.Module):
         looked, aligned, steps = (), (), []
         for match, query in zip(matches.unbind(-2), queries.unbind(2), strict=True):
             energies = self.score(match, keys.keys, looked) if self.score.reads_weights else match
-            weights, aligned, choice = self.align(energies, keys.mask, aligned, query)
-            looked = self.score.remember(weights.transpose(1, 2), looked)
+            steps.append(self.align(energies, keys.mask, aligned, query))
+            weights, aligned = steps[-1].weights.transpose(1, 2), steps[-1].state
+            looked = self.score.remember(weights, looked)
             if self.align.reads_context:
-                aligned = self.align.follow(query, self._pool(weights.transpose(1, 2), keys), aligned)
-            steps.append((weights, *(choice or ())))
-        weights, *choice = (torch.stack(parts, 3) for parts in zip(*steps, strict=True))
-        return weights, Choice(*choice) if choice else None
+                context = self._pool(weights, keys, steps[-1].beside)
+                aligned = self.align.follow(query, context, aligned)
+        return stack_steps(steps)
 
-    def _pool(self, weights: Tensor, keys: Keys) -> Tensor:
+    def _pool(self, weights: Tensor, keys: Keys, beside: Tensor | None = None) -> Tensor:
         """Stage 3: the weighted sum. (B, M, N, S) -> (B, M, D)"""
         context = weights.transpose(1, 2).to(keys.values.dtype) @ keys.values  # (B, N, M, D / N)
+        context = context if beside is None else context + beside
         return self.output_map(context.transpose(1, 2).flatten(2))
 
 
@@ -149,6 +157,7 @@ class NoAttention(nn.Module):
     """The contract of a decoder that never looks: a context of width 0 and weights of 0 heads."""
 
     context_dim = 0
+    takes_sentinel = False
 
     def project(self, memory: Memory) -> Keys:
         return Keys(memory.values, memory.values, None)
@@ -171,4 +180,13 @@ class NoAttention(nn.Module):
 def build_attention(data: dict[str, Any], query_dim: int, memory_dim: int) -> Attention | NoAttention:
     """The mechanism that `data` names, see AttentionConfig. Raises ConfigError for an unknown name or option."""
     config = AttentionConfig.from_dict(data)
-    return NoAttention() if config.align == "none" else Attention(config, query_dim, memory_dim)
+    if config.align == "none":
+        _check_sentinel(config, NoAttention)
+        return NoAttention()
+    return Attention(config, query_dim, memory_dim)
+
+
+def _check_sentinel(config: AttentionConfig, align: type[Alignment] | type[NoAttention]) -> None:
+    if config.sentinel and not align.takes_sentinel:
+        fit = ", ".join(name for name, kind in ALIGNMENTS.items() if kind.takes_sentinel)
+        raise ConfigError(f"attention: no sentinel goes with align {config.align!r}; it goes with {fit}")

@@ -16,6 +16,7 @@ class Hard(Alignment):
     """
 
     source = "Xu et al. 2015, section 4.1"
+    takes_sentinel = True
 
     def __init__(self, soft: float = 0.5) -> None:
         super().__init__()
@@ -55,6 +56,7 @@ class Gumbel(Pointwise):
     """
 
     source = "Jang, Gu, Poole 2017, section 2.2; Maddison, Mnih, Teh 2017"
+    takes_sentinel = True
 
     def __init__(self, temperature: float = 1.0) -> None:
         super().__init__()

@@ -16,6 +16,7 @@ class Sparsemax(Pointwise):
     """The point of the simplex closest to the energies: max(e_s - threshold, 0)."""
 
     source = "Martins and Astudillo 2016, algorithm 1"
+    takes_sentinel = True
 
     def weigh(self, energies: Tensor, mask: Tensor | None) -> Tensor:
         z = _lower(energies, 1, mask)
@@ -30,6 +31,7 @@ class Entmax15(Pointwise):
     """Halfway between softmax and sparsemax: max(e_s / 2 - threshold, 0)^2."""
 
     source = "Peters, Niculae, Martins 2019, algorithm 2"
+    takes_sentinel = True
 
     def weigh(self, energies: Tensor, mask: Tensor | None) -> Tensor:
         z = _lower(energies, 2, mask)

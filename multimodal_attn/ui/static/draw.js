@@ -41,8 +41,14 @@ function detail() {
   const { tokens } = trace();
   if (!tokens.length) return [node("p", nothing())];
   if (view.place !== null && view.hovered === null) return placeDetail(tokens, view.place);
-  if (current() !== null) return tokenDetail(tokens[current()], sense().facts(current()));
+  if (current() !== null) return tokenDetail(tokens[current()], factsOn(current()));
   return [node("p", hasMaps() ? sense().hint : sense().noMaps)];
+}
+
+function factsOn(token) {
+  const elsewhere = hasMaps() ? shareElsewhere(mapOf(token)) : 0; // half floats sum to 1 within less than 0.02
+  const away = `${percent(elsewhere)} of the attention is not on the ${view.complete.media.kind}`;
+  return [...sense().facts(token), ...(elsewhere > 0.02 ? [away] : [])];
 }
 
 function tokenDetail({ text, probability, alternatives }, facts) {

@@ -29,6 +29,11 @@ function tokenMap({ nHeads, nPlaces, values }, token, head = "mean") {
   return mean;
 }
 
+// How much of a token's look was at none of the places: a sentinel's share, or what local and monotonic attention leave.
+function shareElsewhere(map) {
+  return 1 - map.reduce((sum, weight) => sum + weight, 0);
+}
+
 function indexOfMost(values) {
   return values.reduce((best, value, i) => (value > values[best] ? i : best), 0);
 }
