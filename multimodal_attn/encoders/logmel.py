@@ -33,8 +33,8 @@ class LogMel(nn.Module):
     """SoundBatch -> Memory(frames (B, F, 80), mask (B, F)), a frame every 10 ms.
 
     Frame f sees samples 160 f .. 160 f + 400; frames that lie wholly inside the sound are real, but there is always
-    one. Every sound is normalised by its own mean per band and its own deviation over all bands, so loudness and the
-    microphone's colour do not matter.
+    one. Every sound is normalised by its own mean and deviation over all bands together, so loudness does not matter.
+    Not band by band: of a word that is one vowel, that would take away what tells it from others.
     """
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ def lengths_to_mask(lengths: Tensor, longest: int) -> Tensor:
 
 def _normalise(frames: Tensor, mask: Tensor) -> Tensor:
     real = mask.unsqueeze(-1)
-    n = real.sum(1, keepdim=True)  # (B, 1, 1)
-    centred = (frames - (frames * real).sum(1, keepdim=True) / n) * real
-    variance = centred.square().sum((1, 2), keepdim=True) / (n * frames.shape[-1])
+    n = real.sum(1, keepdim=True) * frames.shape[-1]  # (B, 1, 1)
+    centred = (frames - (frames * real).sum((1, 2), keepdim=True) / n) * real
+    variance = centred.square().sum((1, 2), keepdim=True) / n
     return centred / (variance + 1e-3).sqrt()
