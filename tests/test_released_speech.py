@@ -1,0 +1,80 @@
+"""The released digits model on real recordings, and on what is no speech."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from multimodal_attn.predictor import Predictor, load
+from multimodal_attn.sound import RATE
+from multimodal_attn.trace import AttentionTrace
+from tasks.speech.datasets import load_utterances
+from tasks.speech.metrics import speech_scores
+from tests.conftest import ROOT, SHARED, needs_shared
+
+DIGITS = ROOT / "checkpoints" / "speech-digits"
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return load(DIGITS)
+
+
+def noise(seconds: float) -> np.ndarray:
+    return np.random.default_rng(3).normal(0, 0.1, int(seconds * RATE)).astype(np.float32)
+
+
+def music(seconds: float) -> np.ndarray:
+    """Chords that change every half second."""
+    t = np.arange(int(seconds * RATE)) / RATE
+    roots = 220 * 2 ** (np.random.default_rng(5).integers(0, 12, 1 + int(2 * seconds)) / 12)[(2 * t).astype(int)]
+    return sum(0.1 * np.sin(2 * np.pi * np.cumsum(roots * ratio) / RATE) for ratio in (1, 1.26, 1.5)).astype(np.float32)
+
+
+@needs_shared
+def test_digits_of_the_test_set_are_understood(predictor: Predictor) -> None:
+    examples = [e for e in load_utterances(SHARED / "data" / "speech" / "manifest.tsv", "test") if e.set == "fsdd"]
+    results = dict(predictor.stream([e.path for e in examples], 64))
+    traces = [results[e.path] for e in examples]
+    assert len(traces) == 300
+    assert speech_scores([t.text for t in traces], [e.text for e in examples], ["fsdd"] * 300)["wer"] <= 0.01
+    for trace in traces:
+        assert trace.words and all(0 <= w.start < w.end <= trace.geometry.seconds for w in trace.words)
+        assert trace.weights.shape == (len(trace.tokens), 1, trace.geometry.n_places)
+
+
+@needs_shared
+def test_a_digit_is_heard_where_it_is(predictor: Predictor) -> None:
+    """A digit after a second of near silence: its word, its attention and its CTC all lie in the second second."""
+    path = SHARED / "data" / "speech" / "fsdd" / "7_jackson_3.opus"
+    samples, _ = soundfile.read(path, dtype="float32")
+    quiet = noise(1.0) * 1e-3
+    trace = predictor((np.concatenate([quiet, samples, quiet]), RATE))
+    word = next(word for word in trace.words if word.text == "seven")
+    assert 0.9 < word.start < word.end < 1.1 + len(samples) / RATE
+    assert 0.9 < word.ctc[0] < word.ctc[1] < 1.1 + len(samples) / RATE
+
+
+@pytest.mark.parametrize("sound", [noise(2.0), noise(30.0), music(3.0), music(30.0), noise(0.05)])
+def test_what_is_no_speech_ends(predictor: Predictor, sound: np.ndarray) -> None:
+    trace = predictor((sound, RATE))
+    assert isinstance(trace, AttentionTrace)
+    n_pieces = 1 + len(sound) // (8 * RATE)
+    assert len(trace.tokens) <= predictor.search.max_length * n_pieces
+    assert np.isfinite(trace.weights).all()
+
+
+@pytest.mark.parametrize("n_samples", [0, 1, 399, 16_000, 30 * RATE])
+def test_silence_has_no_words_and_says_why(predictor: Predictor, n_samples: int) -> None:
+    trace = predictor((np.zeros(n_samples, np.float32), RATE))
+    assert (trace.text, trace.tokens, trace.words) == ("", (), ())
+    assert trace.note in ("silent", "shorter than 25 ms")
+
+
+def test_a_clip_is_understood_alike_alone_and_in_company(predictor: Predictor) -> None:
+    sounds = [(part, RATE) for part in (noise(0.4), music(1.1), noise(2.3), music(0.2), noise(0.9))]
+    together = predictor.batch([predictor.read(sound) for sound in sounds])
+    for sound, one in zip(sounds, together, strict=True):
+        alone = predictor(sound)
+        assert alone.text == one.text
+        assert alone.score == pytest.approx(one.score, abs=1e-4)
+        assert np.abs(alone.weights - one.weights).max(initial=0) < 1e-4
