@@ -1,6 +1,10 @@
 """What the tests share: where the real data lies, the skip for machines without it, and a tiny model."""
 
+import os
 from pathlib import Path
+
+# here and in processes that are started: threads that wait for each other crawl on a busy machine
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch

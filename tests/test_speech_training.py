@@ -63,6 +63,7 @@ def arguments(folder: Path, run: Path, epochs: int) -> list[str]:
         "model.schedule.encoder_lr": 0.01,
         "model.schedule.warmup_steps": 20,
         "model.search.beam": 2,
+        "model.search.ctc": 0.5,
         "model.search.max_length": 14,
         "trainer.max_epochs": epochs,
         "trainer.check_val_every_n_epoch": epochs,

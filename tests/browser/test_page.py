@@ -91,7 +91,7 @@ def test_a_file_too_large_is_refused_without_a_request(app_page, tmp_path):
 def test_an_example_is_captioned_on_one_click(app_page):
     app_page.get_by_role("button", name="lion").click()
     expect(words(app_page)).to_have_text(list(WORDS))
-    assert app_page.locator("#picture-viewer .stage img").evaluate("picture => picture.naturalWidth") > 0
+    app_page.wait_for_function("document.querySelector('#picture-viewer .stage img').naturalWidth > 0")
 
 
 def test_bad_files_are_refused_in_one_line_and_lose_nothing(app_page, photograph, tmp_path):
@@ -135,7 +135,7 @@ def test_pictures_that_browsers_cannot_show_are_shown(app_page, tmp_path):
     Image.new("CMYK", (WIDTH, HEIGHT), (0, 255, 255, 0)).save(path)
     upload(app_page, path)
     expect(words(app_page)).to_have_text(list(WORDS))
-    assert app_page.locator("#picture-viewer .stage img").evaluate("picture => picture.naturalWidth") == WIDTH
+    app_page.wait_for_function(f"document.querySelector('#picture-viewer .stage img').naturalWidth === {WIDTH}")
 
 
 @pytest.mark.parametrize("width", [390, 1280])
