@@ -33,9 +33,10 @@ def heard_trace(pieces: tuple[str, ...] = PIECES, weights: np.ndarray | None = N
     if weights is None:
         weights = np.eye(N_PLACES, dtype=np.float32)[list(PLACES[: len(pieces)])][:, None]  # (T, 1, S)
     likely = [0.25 * (t % 4 + 1) for t in range(len(pieces))]
-    tokens = tuple(Token(text, p, ((text, p), ("uh", 0.125))) for text, p in zip(pieces, likely, strict=True))
-    known = pieces == PIECES
-    text, words = ("one two six", SPOKEN) if known else (" ".join(pieces), ())
+    text, words = ("one two six", SPOKEN) if pieces == PIECES else (" ".join(pieces), ())
+    firsts = {word.first for word in words}  # which a vocabulary of word pieces marks
+    names = [f"\u2581{piece}" if i in firsts else piece for i, piece in enumerate(pieces)]
+    tokens = tuple(Token(name, p, ((name, p), ("uh", 0.125))) for name, p in zip(names, likely, strict=True))
     return AttentionTrace(text, -0.5, tokens, weights, SOUND_GEOMETRY, words=words)
 
 

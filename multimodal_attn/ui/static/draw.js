@@ -53,7 +53,7 @@ function factsOn(token) {
 
 function tokenDetail({ text, probability, alternatives }, facts) {
   const others = alternatives.filter(([other]) => other !== text).slice(0, 4);
-  const heading = [node("h3", text), node("p", `${percent(probability)} sure`), ...facts.map((fact) => node("p", fact))];
+  const heading = [node("h3", spelled(text)), node("p", `${percent(probability)} sure`), ...facts.map((fact) => node("p", fact))];
   return others.length ? [...heading, node("h4", "Rather than"), bars(others)] : heading;
 }
 
@@ -67,7 +67,7 @@ function bars(pairs, most = 1) {
   const list = node("ul", "");
   for (const [text, share] of pairs) {
     const row = node("li", "");
-    row.append(node("span", text), node("span", percent(share)));
+    row.append(node("span", spelled(text)), node("span", percent(share)));
     row.style.setProperty("--length", share / (most || 1));
     list.append(row);
   }
@@ -81,5 +81,5 @@ function say(text) {
 function sayToken(token) {
   const { text, probability } = trace().tokens[token];
   const spot = hasMaps() ? sense().spot(token) : "";
-  say([`${text}, ${percent(probability)} sure`, ...(spot ? [spot] : [])].join("; "));
+  say([`${spelled(text)}, ${percent(probability)} sure`, ...(spot ? [spot] : [])].join("; "));
 }

@@ -43,16 +43,21 @@ function largest(values) {
   return values.reduce((most, value) => Math.max(most, value), 0);
 }
 
+// A token without the mark that begins a word in vocabularies of word pieces.
+function spelled(text) {
+  return text.replaceAll("\u2581", " ").trim();
+}
+
 // How the tokens lie in the sentence: [{before, text}] and what follows the last one. A word piece has nothing before
 // it. A token that the sentence does not hold (a marker, say) is shown by its own name.
 function layTokens(sentence, tokens) {
   const lower = sentence.toLowerCase();
   let end = 0;
   const laid = tokens.map(({ text }) => {
-    const word = text.trim();
+    const word = spelled(text) || " ";
     const start = lower.indexOf(word.toLowerCase(), end);
     const before = sentence.slice(end, start);
-    if (start < 0 || /[\p{L}\p{N}]/u.test(before)) return { before: " ", text };
+    if (start < 0 || /[\p{L}\p{N}]/u.test(before)) return { before: " ", text: spelled(text) };
     end = start + word.length;
     return { before, text: sentence.slice(start, end) };
   });

@@ -124,7 +124,7 @@ part("heads").addEventListener("change", ({ target }) => {
 part("strength").addEventListener("input", ({ target }) => change({ strength: Number(target.value) }));
 
 part("save-png").addEventListener("click", () => {
-  const word = current() === null ? "" : `-${current() + 1}-${trace().tokens[current()].text.trim()}`;
+  const word = current() === null ? "" : `-${current() + 1}-${spelled(trace().tokens[current()].text)}`;
   sense().figure().toBlob((blob) => save(blob, `${stem()}${word}.png`));
 });
 part("save-json").addEventListener("click", () => {
