@@ -1,7 +1,7 @@
 """Writes docs/app.png: the app with one of its examples and one word pinned.
 
-    python docs/screenshot.py --checkpoint checkpoints/captioning-flickr8k --example lion --word lion
-    python docs/screenshot.py --checkpoint checkpoints/speech-english --out docs/speech.png
+    python docs/screenshot.py --checkpoint checkpoints/captioning-flickr8k --word dog
+    python docs/screenshot.py --checkpoint checkpoints/speech-digits --out docs/speech.png
 
 Needs Chromium on the PATH and pytest-playwright (the extra `dev`).
 """

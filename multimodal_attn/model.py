@@ -19,7 +19,7 @@ from multimodal_attn.memory import Memory
 from multimodal_attn.scorers import Scorer
 from multimodal_attn.search import Hypotheses, SearchConfig, beam_search
 from multimodal_attn.timing import token_spans, word_times
-from multimodal_attn.tokens import END, START, ids_to_text
+from multimodal_attn.tokens import END, NEVER_SAID, START, ids_to_text
 from multimodal_attn.trace import AttentionTrace, Origin, Token, Word
 
 N_ALTERNATIVES = 5
@@ -111,7 +111,8 @@ def trace_sentences(
     before = torch.cat([torch.full_like(tokens[..., :1], START), tokens[..., :-1]], -1)
     features, weights = model.decoder.unroll(before, reading.source)
     chances = model.decoder.logits(features).float().softmax(-1)  # (B, 1, T, V)
-    top, index = chances.topk(min(N_ALTERNATIVES, chances.shape[-1]))
+    sayable = chances.index_fill(-1, torch.tensor(NEVER_SAID, device=chances.device), 0.0)
+    top, index = sayable.topk(min(N_ALTERNATIVES, chances.shape[-1] - len(NEVER_SAID)))
     chosen = chances.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
     rows = zip(tokens[:, 0].tolist(), chosen[:, 0].tolist(), top[:, 0].tolist(), index[:, 0].tolist(), strict=True)
     maps, scores = weights[:, 0].float().cpu().numpy(), sentences.scores[:, 0].tolist()

@@ -15,7 +15,7 @@ from multimodal_attn.decoders import Decoder, Source
 from multimodal_attn.errors import ConfigError
 from multimodal_attn.memory import select_inputs, select_queries
 from multimodal_attn.scorers import NEVER, DecoderScorer, Scorer, close, score_all
-from multimodal_attn.tokens import END, PAD, START, UNKNOWN
+from multimodal_attn.tokens import END, NEVER_SAID, PAD, START
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ def _top(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 def without_specials(logits: Tensor) -> Tensor:
     """logits (..., V) with the tokens that are never said, PAD, START and UNKNOWN, at minus infinity."""
-    return logits.index_fill(-1, torch.tensor([PAD, START, UNKNOWN], device=logits.device), NEVER)
+    return logits.index_fill(-1, torch.tensor(NEVER_SAID, device=logits.device), NEVER)
 
 
 @torch.no_grad()

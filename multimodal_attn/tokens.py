@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 PAD, START, END, UNKNOWN = 0, 1, 2, 3
+NEVER_SAID = (PAD, START, UNKNOWN)
 SPECIALS = ("<pad>", "<start>", "<end>", "<unk>")
 
 

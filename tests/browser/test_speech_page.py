@@ -62,6 +62,7 @@ def test_the_microphone_is_transcribed_when_it_is_stopped(speech_page):
     drop = speech_page.locator("#sound-drop")
     drop.get_by_label("Record audio").click()
     drop.locator(".record-button").click()
+    speech_page.wait_for_timeout(1200)  # a recording is as long as it takes; of a shorter one there is nothing yet
     drop.locator(".stop-button").click()
     expect(words(speech_page)).to_have_text(list(PIECES))
 
