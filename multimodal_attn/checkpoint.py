@@ -102,7 +102,9 @@ def sha256(path: Path) -> str:
 def read_config(folder: Path) -> dict[str, Any]:
     """config.json of a checkpoint folder. Raises CheckpointError for anything else."""
     if not folder.is_dir():
-        raise CheckpointError(f"no checkpoint folder {folder}; give one such as checkpoints/captioning-flickr8k")
+        others = sorted(path.parent.name for path in folder.parent.glob(f"*/{CONFIG}"))
+        there = f"in {folder.parent} there is {', '.join(others) or 'none'}"
+        raise CheckpointError(f"no checkpoint folder {folder}; {there}")
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except OSError as error:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -16,6 +15,7 @@ from multimodal_attn.media import picture_files, read_picture
 from multimodal_attn.tokens import PAD, build_word_tokenizer, text_to_ids
 from tasks.captioning.datasets import Example, load_examples
 from tasks.captioning.transforms import Augmentation, augment
+from tasks.datamodule import SequenceData
 from tasks.loader import EpochSampler, ResumableLoader
 
 
@@ -66,7 +66,7 @@ def collate(items: list[tuple]) -> CaptionBatch:
     return CaptionBatch(torch.stack(pictures), tokens, torch.tensor(index), torch.tensor(sizes))
 
 
-class CaptioningData(pl.LightningDataModule):
+class CaptioningData(SequenceData):
     """Pictures and their captions.
 
     Args:
@@ -125,35 +125,19 @@ class CaptioningData(pl.LightningDataModule):
         dataset = self._dataset("train", lambda text: text_to_ids(self.tokenizer, text, self.max_tokens))
         ranks = (self.trainer.global_rank, self.trainer.world_size)
         sampler = EpochSampler(len(dataset), self.batch_size, self.seed, *ranks)
-        return ResumableLoader(dataset, sampler, collate_fn=collate, **self._worker_options())
+        return ResumableLoader(dataset, sampler, collate_fn=collate, **self.worker_options())
 
-    def val_dataloader(self) -> DataLoader:
-        return self._eval_loader("val")
-
-    def test_dataloader(self) -> DataLoader:
-        return self._eval_loader(self.split)
-
-    def predict_dataloader(self) -> DataLoader:
-        return self._eval_loader(self.split)
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        return self.trainer.lightning_module.model.tokenizer
-
-    def _eval_loader(self, split: str) -> DataLoader:
+    def eval_loader(self, split: str) -> DataLoader:
         dataset = self._dataset(split, lambda text: [])
         share = range(self.trainer.global_rank, len(dataset), self.trainer.world_size)  # of this process
         options = {"batch_size": self.eval_batch_size, "sampler": share, "collate_fn": collate}
-        return DataLoader(dataset, **options, **self._worker_options())
+        return DataLoader(dataset, **options, **self.worker_options())
 
     def _dataset(self, split: str, encode: Any) -> CaptionDataset:
         examples = self.examples[split]
         captions = [[encode(text) for text in example.captions] for example in examples]
         framing = self.trainer.lightning_module.model.encoder.framing
         return CaptionDataset(examples, framing, self.augmentation, captions, self.seed)
-
-    def _worker_options(self) -> dict[str, Any]:
-        return {"num_workers": self.n_workers, "persistent_workers": self.n_workers > 0}
 
     def describe(self) -> dict[str, Any]:
         """What the data was, for the model card."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -17,6 +16,7 @@ from multimodal_attn.encoders import SoundBatch
 from multimodal_attn.errors import DataError
 from multimodal_attn.sound import RATE, read_sound, sound_files
 from multimodal_attn.tokens import PAD, build_piece_tokenizer, text_to_ids
+from tasks.datamodule import SequenceData
 from tasks.loader import LengthSampler, ResumableLoader, length_batches
 from tasks.speech.datasets import Utterance, load_utterances, load_word_times
 from tasks.speech.transforms import Augmentation
@@ -103,7 +103,7 @@ def collate(items: list[tuple[np.ndarray, list[int], int]]) -> SpeechBatch:
     return SpeechBatch(SoundBatch(samples, torch.tensor([len(sound) for sound in sounds])), tokens, torch.tensor(index))
 
 
-class SpeechData(pl.LightningDataModule):
+class SpeechData(SequenceData):
     """Recordings and their transcripts.
 
     Args:
@@ -201,29 +201,13 @@ class SpeechData(pl.LightningDataModule):
         dataset = SpeechDataset(self.examples["train"], self.tokenizer, self.augmentation.join, self.seed)
         ranks = (self.trainer.global_rank, self.trainer.world_size)
         sampler = LengthSampler(dataset.seconds, *self.batch_limits, *self.easy, self.seed, *ranks)
-        return ResumableLoader(dataset, sampler, collate_fn=collate, **self._worker_options())
+        return ResumableLoader(dataset, sampler, collate_fn=collate, **self.worker_options())
 
-    def val_dataloader(self) -> DataLoader:
-        return self._eval_loader("val")
-
-    def test_dataloader(self) -> DataLoader:
-        return self._eval_loader(self.split)
-
-    def predict_dataloader(self) -> DataLoader:
-        return self._eval_loader(self.split)
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        return self.trainer.lightning_module.model.tokenizer
-
-    def _eval_loader(self, split: str) -> DataLoader:
+    def eval_loader(self, split: str) -> DataLoader:
         dataset = SpeechDataset(self.examples[split], None, 0.0, self.seed)
         batches = length_batches(np.array(dataset.seconds), self.eval_batch_seconds)
         share = [batch.tolist() for batch in batches[self.trainer.global_rank :: self.trainer.world_size]]
-        return DataLoader(dataset, batch_sampler=share, collate_fn=collate, **self._worker_options())
-
-    def _worker_options(self) -> dict[str, Any]:
-        return {"num_workers": self.n_workers, "persistent_workers": self.n_workers > 0}
+        return DataLoader(dataset, batch_sampler=share, collate_fn=collate, **self.worker_options())
 
     def describe(self) -> dict[str, Any]:
         """What the data was, for the model card."""
