@@ -14,14 +14,13 @@ import yaml
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from multimodal_attn.attention import ALIGNMENTS, build_attention
-from multimodal_attn.checkpoint import load_checkpoint
 from multimodal_attn.encoders import Encoder, build_encoder
 from multimodal_attn.errors import CheckpointError, ConfigError
 from tasks.cli import TASKS, look_up
 from tasks.compare_features import FeatureData, open_features, parameters_sha256, texts_of, write_whole
 from tasks.module import SequenceModule
-from tasks.released import BUNDLED, restore_model
-from tasks.resume import RUNS, read_checkpoint
+from tasks.released import BUNDLED, load_encoder
+from tasks.resume import RUNS
 from tasks.training import OneLineParser
 
 
@@ -136,11 +135,9 @@ def find_encoder(args: argparse.Namespace, base: SequenceModule) -> Encoder:
     if path is None and args.task == "captioning":
         return build_encoder(base.encoder_config)
     path = path or BUNDLED[args.task]
-    if path.is_dir():
-        return load_checkpoint(path)[0].encoder
     if not path.exists():
         raise CheckpointError(f"compare: no checkpoint {path}; name one with --encoder, whose encoder is to be used")
-    return restore_model(read_checkpoint(path))[0].encoder
+    return load_encoder(path)
 
 
 def check_budget(path: Path, budget: dict[str, Any]) -> None:

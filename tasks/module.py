@@ -22,7 +22,7 @@ from multimodal_attn.model import Model, build_model
 from multimodal_attn.search import SearchConfig
 from multimodal_attn.tokens import PAD, START
 from multimodal_attn.trace import AttentionTrace
-from tasks.released import restore_model
+from tasks.released import restore_model, start_encoder
 
 Phase = Literal["frozen", "fine_tune", "self_critical"]
 
@@ -100,12 +100,13 @@ class SequenceModule(pl.LightningModule):
         search: SearchConfig,
         loss: LossConfig,
         schedule: Schedule,
+        encoder_from: str | None,
         checkpoint: str | None,
     ) -> None:
         super().__init__()
         self.encoder_config, self.decoder_config = encoder, decoder
         self.search, self.loss, self.schedule = search, loss, schedule
-        self.checkpoint = checkpoint
+        self.encoder_from, self.checkpoint = encoder_from, checkpoint
         self.model: Model | None = None
         self.results: dict[int, AttentionTrace] = {}
 
@@ -115,6 +116,8 @@ class SequenceModule(pl.LightningModule):
         elif self.model is None and self.trainer.training:
             tokenizer = self.trainer.datamodule.build_tokenizer()
             self.model = build_model(self.encoder_config, self.decoder_config, tokenizer, self.loss.ctc > 0)
+            if self.encoder_from and not self.trainer.ckpt_path:
+                start_encoder(self.model.encoder, Path(self.encoder_from))
 
     # -- steps --------------------------------------------------------------------------------------------------------
 

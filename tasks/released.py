@@ -11,12 +11,13 @@ import yaml
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from multimodal_attn.checkpoint import count_parameters, model_from_dict, save_checkpoint
-from multimodal_attn.errors import UserError
+from multimodal_attn.checkpoint import count_parameters, load_checkpoint, model_from_dict, save_checkpoint
+from multimodal_attn.encoders import Encoder
+from multimodal_attn.errors import CheckpointError, UserError
 from multimodal_attn.model import Model
 from multimodal_attn.predictor import search_with
 from multimodal_attn.search import SearchConfig
-from tasks.resume import RUNS, find_checkpoint
+from tasks.resume import RUNS, find_checkpoint, read_checkpoint
 
 CHECKPOINTS = Path(__file__).resolve().parents[1] / "checkpoints"
 BUNDLED = {"captioning": CHECKPOINTS / "captioning-flickr8k", "speech": CHECKPOINTS / "speech-english"}
@@ -85,6 +86,21 @@ def restore_model(checkpoint: dict[str, Any]) -> tuple[Model, SearchConfig]:
     state = {name.removeprefix("model."): tensor for name, tensor in checkpoint["state_dict"].items()}
     model.load_state_dict(state)
     return model.eval(), SearchConfig(**described["search"])
+
+
+def load_encoder(path: Path) -> Encoder:
+    """The encoder of a checkpoint folder or of a training checkpoint. Raises CheckpointError."""
+    return load_checkpoint(path)[0].encoder if path.is_dir() else restore_model(read_checkpoint(path))[0].encoder
+
+
+def start_encoder(encoder: Encoder, path: Path) -> None:
+    """Give an encoder the parameters of the one in a checkpoint. Raises CheckpointError if they differ in build."""
+    try:
+        encoder.load_state_dict(load_encoder(path).state_dict())
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"encoder_from: the encoder in {path} is built otherwise than `model.encoder` says; make them alike"
+        ) from error
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -96,6 +96,22 @@ def test_a_resumed_run_ends_like_one_that_was_not_stopped(tones: Path, tmp_path:
         assert torch.equal(parameter, parts["state_dict"][name]), name
 
 
+def test_an_encoder_goes_on_from_another_run_with_another_vocabulary(tones: Path, tmp_path: Path, capsys) -> None:
+    assert main(["speech", "fit", *arguments(tones, tmp_path / "first", 1)]) == 0
+    last = tmp_path / "first" / "checkpoints" / "last.ckpt"
+    start = ["--model.encoder_from", str(last), "--model.schedule.encoder_lr", "0", "--data.n_pieces", "15"]
+    assert main(["speech", "fit", *arguments(tones, tmp_path / "second", 1), *start]) == 0
+    first = torch.load(last, weights_only=True)
+    second = torch.load(tmp_path / "second" / "checkpoints" / "last.ckpt", weights_only=True)
+    for name, parameter in first["state_dict"].items():
+        if name.startswith("model.encoder."):
+            assert torch.equal(parameter, second["state_dict"][name]), name
+    assert first["tokenizer"] != second["tokenizer"]
+    other = [*start, "--model.encoder.dim", "28"]
+    assert main(["speech", "fit", *arguments(tones, tmp_path / "third", 1), *other]) == 2
+    assert "built otherwise" in capsys.readouterr().err.strip().splitlines()[-1]
+
+
 def test_batches_hold_like_lengths_and_no_more_than_asked() -> None:
     lengths = np.array([3.0, 0.5, 9.0, 2.0, 2.5, 0.7, 31.0, 1.0])
     assert max(map(len, length_batches(lengths, 10.0, 2))) == 2

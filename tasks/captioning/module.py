@@ -27,6 +27,7 @@ class CaptioningModule(SequenceModule):
         schedule: when and how fast what is trained.
         n_samples: sentences drawn per picture in self-critical training.
         meteor: score METEOR too in `test`; needs Java and the extra `meteor`.
+        encoder_from: a checkpoint, folder or file, whose encoder's parameters training starts from.
         checkpoint: a checkpoint folder to start from; its architecture and vocabulary replace those named here.
     """
 
@@ -41,9 +42,10 @@ class CaptioningModule(SequenceModule):
         schedule: Schedule = Schedule(),  # noqa: B008
         n_samples: int = 5,
         meteor: bool = False,
+        encoder_from: str | None = None,
         checkpoint: str | None = None,
     ) -> None:
-        super().__init__(encoder, decoder, search, loss, schedule, checkpoint)
+        super().__init__(encoder, decoder, search, loss, schedule, encoder_from, checkpoint)
         self.n_samples, self.meteor = n_samples, meteor
         self.rewards: CIDErRewards | None = None
 

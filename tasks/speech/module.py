@@ -27,6 +27,7 @@ class SpeechModule(SequenceModule):
         search: how transcripts are searched in validation, test and prediction.
         loss: what training minimises.
         schedule: when and how fast what is trained.
+        encoder_from: a checkpoint, folder or file, whose encoder's parameters training starts from.
         checkpoint: a checkpoint folder to start from; its architecture and vocabulary replace those named here.
     """
 
@@ -40,9 +41,10 @@ class SpeechModule(SequenceModule):
         search: SearchConfig = SearchConfig(no_repeat=0, max_length=120),  # noqa: B008
         loss: LossConfig = LossConfig(ctc=0.5),  # noqa: B008
         schedule: Schedule = Schedule(frozen_epochs=0, encoder_lr=1e-3),  # noqa: B008
+        encoder_from: str | None = None,
         checkpoint: str | None = None,
     ) -> None:
-        super().__init__(encoder, decoder, search, loss, schedule, checkpoint)
+        super().__init__(encoder, decoder, search, loss, schedule, encoder_from, checkpoint)
 
     def training_step(self, batch: SpeechBatch, batch_idx: int) -> Tensor:
         encoder, options = self.model.encoder, self.augmentation
