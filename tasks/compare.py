@@ -25,6 +25,7 @@ from multimodal_attn.health import widespread_fault
 from multimodal_attn.model import Model
 from tasks.callbacks import AttentionHealth
 from tasks.compare_features import FeatureData, FeatureReader, module_on_features, write_whole
+from tasks.compare_grid import check_shown
 from tasks.compare_plan import Plan, make_plan, name_of, parse_mechanism
 from tasks.compare_report import Row, Run, measure_steps, write_report
 from tasks.module import SequenceModule
@@ -66,12 +67,14 @@ def build_parser() -> argparse.ArgumentParser:
         default=RUNS / "features",
         help="folder of encoders' features; runs/features unless told",
     )
-    add("--shown", type=int, help="validation example of the picture, counted from 0; else one of middling length")
+    add("--shown", help="a photograph or sound for the picture of maps, or a validation example, counted from 0")
+    add("--sentence", help="what all are made to write about it; that example's own unless told")
     return parser
 
 
 def compare_main(argv: Sequence[str]) -> int:
     args, rest = build_parser().parse_known_args(argv)
+    check_shown(args.shown, args.sentence)
     mechanisms = {name_of(attention): attention for attention in map(parse_mechanism, args.attention)}
     if not mechanisms and not args.checkpoints:
         raise ConfigError("compare: name mechanisms with --attention; `multimodal-attn attention list` shows them")
@@ -86,7 +89,7 @@ def compare_main(argv: Sequence[str]) -> int:
     first = [of_name[0] for of_name in runs.values()]
     seconds = measure_steps(first, batch, FeatureReader(plan.encoder), plan.options["precision"])
     rows = [Row(name, of_name, each) for (name, of_name), each in zip(runs.items(), seconds, strict=True)]
-    write_report(plan, rows, given, args.shown)
+    write_report(plan, rows, given, args.shown, args.sentence)
     return 0
 
 

@@ -68,7 +68,7 @@ def open_features(folder: Path, encoder: Encoder, data: pl.LightningDataModule, 
     about, rows = folder / f"{key}.json", folder / f"{key}.f16"
     if not about.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        write_features(rows, about, encoder, raw_loader(data, encoder, split), f"features of {split}")
+        write_features(rows, about, encoder, raw_loader(data, encoder, data.examples[split]), f"features of {split}")
     known = json.loads(about.read_text())
     values = np.memmap(rows, np.float16, "r").reshape(-1, known["dim"])
     return FeatureStore(values, known["spans"], known["sizes"])
@@ -114,9 +114,8 @@ def write_features(rows: Path, about: Path, encoder: Encoder, loader: DataLoader
     write_whole(about, json.dumps(known | {"sizes": [sizes[i] for i in range(len(sizes))]}))
 
 
-def raw_loader(data: pl.LightningDataModule, encoder: Encoder, split: str) -> DataLoader:
-    """The pictures or sounds of a split as they are, each once."""
-    examples = data.examples[split]
+def raw_loader(data: pl.LightningDataModule, encoder: Encoder, examples: Sequence[Any]) -> DataLoader:
+    """The pictures or sounds of examples as they are, each once."""
     if encoder.sense == "picture":
         from tasks.captioning.datamodule import CaptionDataset, collate
 

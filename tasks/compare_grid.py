@@ -5,6 +5,7 @@ beside the spectrogram that runs the same way.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from multimodal_attn.checkpoint import load_checkpoint
-from multimodal_attn.encoders import Encoder
+from multimodal_attn.errors import ConfigError
 from multimodal_attn.media import read_picture
 from multimodal_attn.model import Model, trace_sentences
 from multimodal_attn.render import heat_over_picture, spectrogram, weights_to_heat
@@ -34,11 +35,10 @@ NAMES = 230  # pixels for the mechanisms' names
 LENGTHS = {"picture": range(6, 12), "sound": range(8, 24)}  # tokens of a sentence that fills the picture well
 
 
-def draw_comparison(plan: Any, rows: Sequence[tuple[str, Path, str]], shown: int | None) -> None:
+def draw_comparison(plan: Any, rows: Sequence[tuple[str, Path, str]], shown: str | None, sentence: str | None) -> None:
     """comparison.png in the plan's folder. rows: name, checkpoint folder, and a caption."""
-    index, text = choose_sentence(plan, shown)
-    example = plan.data.examples["val"][index]
-    traces = [force_sentence(load_checkpoint(model)[0], plan.data, index, text) for _, model, _ in rows]
+    example, text = choose_input(plan, shown, sentence)
+    traces = [force_sentence(load_checkpoint(model)[0], plan.data, example, text) for _, model, _ in rows]
     labels = [(name, caption) for name, _, caption in rows]
     if plan.encoder.sense == "picture":
         figure = draw_pictures(traces, labels, read_picture(example.path, min_side_hint=2 * SIDE).image)
@@ -49,33 +49,43 @@ def draw_comparison(plan: Any, rows: Sequence[tuple[str, Path, str]], shown: int
     part.replace(plan.out / "comparison.png")
 
 
-def choose_sentence(plan: Any, shown: int | None) -> tuple[int, str]:
-    """The validation example `shown` and its first sentence, or the first that is neither short nor long, all known."""
+def check_shown(shown: str | None, sentence: str | None) -> None:
+    """Raises ConfigError before anything is trained."""
+    if shown and not shown.isdecimal():
+        if not Path(shown).is_file():
+            raise ConfigError(f"--shown: no file {shown}; name a photograph or sound, or count a validation example")
+        if not sentence:
+            raise ConfigError(f"--sentence: say what all are to write about {shown}")
+
+
+def choose_input(plan: Any, shown: str | None, sentence: str | None) -> tuple[Any, str]:
+    """What is shown, and what all must write about it: a file, or a validation example by number and its first
+    sentence; else the first whose sentence is neither short nor long, and all known."""
     examples, tokenizer = plan.data.examples["val"], plan.features.tokenizer
-    if shown is not None:
-        return shown % len(examples), texts_of(examples[shown % len(examples)])[0]
-    for index, example in enumerate(examples):
+    if shown and not shown.isdecimal():
+        unmeasured = {} if plan.encoder.sense == "picture" else {"seconds": None}
+        return replace(examples[0], path=Path(shown), **unmeasured), sentence
+    if shown:
+        example = examples[int(shown) % len(examples)]
+        return example, sentence or texts_of(example)[0]
+    for example in examples:
         for text in texts_of(example):
             ids = text_to_ids(tokenizer, text)[:-1]
             if len(ids) in LENGTHS[plan.encoder.sense] and UNKNOWN not in ids:
-                return index, text
-    return 0, texts_of(examples[0])[0]
+                return example, sentence or text
+    return examples[0], sentence or texts_of(examples[0])[0]
 
 
 @torch.inference_mode()
-def force_sentence(model: Model, data: Any, index: int, text: str) -> AttentionTrace:
-    """The trace of a model that is made to write `text` about a validation example."""
-    batch = one_input(model.encoder, data, index)
+def force_sentence(model: Model, data: Any, example: Any, text: str) -> AttentionTrace:
+    """The trace of a model that is made to write `text` about an example."""
+    loader = raw_loader(data, model.encoder, [example])
+    batch = loader.collate_fn([loader.dataset[0]])
     size = batch.sizes[0].tolist() if model.encoder.sense == "picture" else [int(batch[0].lengths[0])]
     tokens = torch.tensor([[text_to_ids(model.tokenizer, text)]])
     sentences = Hypotheses(tokens, torch.zeros(1, 1))
     geometries = [model.encoder.geometry(*size)]
     return trace_sentences(model, model.read(batch[0]), sentences, geometries, Origin())[0]
-
-
-def one_input(encoder: Encoder, data: Any, index: int) -> Any:
-    loader = raw_loader(data, encoder, "val")
-    return loader.collate_fn([loader.dataset[index]])
 
 
 # -- drawing ----------------------------------------------------------------------------------------------------------

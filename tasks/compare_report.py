@@ -86,8 +86,11 @@ def loss_of(decoder: Decoder, memory: Any, tokens: torch.Tensor) -> torch.Tensor
     return cross_entropy(decoder.logits(features[real]), tokens[real])
 
 
-def write_report(plan: Any, rows: Sequence[Row], given: Sequence[Row], shown: int | None) -> None:
-    """comparison.md, .csv, .json and .png in the plan's folder; the best row first, then the given models."""
+def write_report(plan: Any, rows: Sequence[Row], given: Sequence[Row], *shown: str | None) -> None:
+    """comparison.md, .csv, .json and .png in the plan's folder; the best row first, then the given models.
+
+    shown: input and sentence of the picture, where they were chosen.
+    """
     base, out = plan.base, plan.out
     rows = sorted(rows, key=lambda row: statistics.fmean(row.values(base.monitor)), reverse=not base.lower_is_better)
     every = [*rows, *given]
@@ -96,7 +99,7 @@ def write_report(plan: Any, rows: Sequence[Row], given: Sequence[Row], shown: in
     write_whole(out / "comparison.json", json.dumps(data, indent=2) + "\n")
     table = "\n".join(markdown_lines(rows, given, SCORES[plan.encoder.sense])) + "\n"
     write_whole(out / "comparison.md", f"{heading(plan, rows)}\n{table}")
-    draw_comparison(plan, [(row.name, row.runs[0].model, caption_of(row, base.monitor)) for row in every], shown)
+    draw_comparison(plan, [(row.name, row.runs[0].model, caption_of(row, base.monitor)) for row in every], *shown)
     print(f"\n{table}\n{out}: comparison.md, comparison.csv, comparison.json, comparison.png")
 
 

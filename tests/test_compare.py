@@ -117,6 +117,21 @@ def test_a_comparison_leaves_a_table_a_picture_and_models_that_open(out: Path) -
     assert model.n_heads == 3 and search.beam == 2 and config["task"] == "captioning"
 
 
+def test_all_can_be_made_to_write_about_a_photograph_of_ones_own(
+    colours: Path, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    photo = tmp_path / "mine.png"
+    Image.new("RGB", (61, 31), (255, 0, 255)).save(photo)
+    again = [*arguments(colours, out, *THREE), "--seeds", "1", "2", "--shown", str(photo)]
+    assert main(again) == 2
+    assert "--sentence" in capsys.readouterr().err.strip().splitlines()[-1]
+    assert main([*again, "--sentence", "red blue red blue"]) == 0
+    figure = np.asarray(Image.open(out / "comparison.png"))
+    assert (figure == (255, 0, 255)).all(-1).sum() > 40 * 80
+    assert main([*arguments(colours, out, *THREE), "--shown", "nowhere.png"]) == 2
+    assert "nowhere.png" in capsys.readouterr().err
+
+
 def test_only_the_mechanism_and_the_seed_differ(out: Path) -> None:
     one, other = parameters(out, "additive-softmax"), parameters(out, "additive-softmax", 2)
     assert all(torch.equal(one[name], other[name]) for name in one if name.startswith("encoder"))
