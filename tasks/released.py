@@ -94,13 +94,16 @@ def load_encoder(path: Path) -> Encoder:
 
 
 def start_encoder(encoder: Encoder, path: Path) -> None:
-    """Give an encoder the parameters of the one in a checkpoint. Raises CheckpointError if they differ in build."""
-    try:
-        encoder.load_state_dict(load_encoder(path).state_dict())
-    except RuntimeError as error:
+    """Give an encoder the parameters of the one in a checkpoint; layers that only the former has stay fresh.
+
+    Raises CheckpointError where the two are built otherwise.
+    """
+    own, known = encoder.state_dict(), load_encoder(path).state_dict()
+    if any(name not in own or own[name].shape != tensor.shape for name, tensor in known.items()):
         raise CheckpointError(
             f"encoder_from: the encoder in {path} is built otherwise than `model.encoder` says; make them alike"
-        ) from error
+        )
+    encoder.load_state_dict(known, strict=False)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

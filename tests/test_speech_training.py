@@ -96,10 +96,13 @@ def test_a_resumed_run_ends_like_one_that_was_not_stopped(tones: Path, tmp_path:
         assert torch.equal(parameter, parts["state_dict"][name]), name
 
 
-def test_an_encoder_goes_on_from_another_run_with_another_vocabulary(tones: Path, tmp_path: Path, capsys) -> None:
+def test_an_encoder_goes_on_from_another_run_with_other_tokens_and_one_layer_more(
+    tones: Path, tmp_path: Path, capsys
+) -> None:
     assert main(["speech", "fit", *arguments(tones, tmp_path / "first", 1)]) == 0
     last = tmp_path / "first" / "checkpoints" / "last.ckpt"
     start = ["--model.encoder_from", str(last), "--model.schedule.encoder_lr", "0", "--data.n_pieces", "15"]
+    start += ["--model.encoder.layers", "2"]
     assert main(["speech", "fit", *arguments(tones, tmp_path / "second", 1), *start]) == 0
     first = torch.load(last, weights_only=True)
     second = torch.load(tmp_path / "second" / "checkpoints" / "last.ckpt", weights_only=True)

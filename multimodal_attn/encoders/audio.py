@@ -34,8 +34,8 @@ class AudioEncoderConfig:
         kernel: frames that the Conformer's depthwise convolution sees.
         channels: of the convolutions that subsample.
         stride: frames of 10 ms per place: 4 or 8.
-        pyramid: so many of the BLSTM's layers, from the second on, join neighbours and halve time (Chan et al. 2016);
-            the layer below does the rest of the stride, which is cheaper.
+        pyramid: so many of the BLSTM's last layers join neighbours and halve time (Chan et al. 2016); what is left of
+            the stride is joined before the first, which is cheaper.
         dropout: share of numbers dropped in training.
     """
 
@@ -202,14 +202,14 @@ def _pointwise(layer: nn.Conv1d, x: Tensor) -> Tensor:
 
 
 class BLSTM(nn.Module):
-    """Bidirectional LSTMs; the first `pyramid` layers after the first join neighbours in time.
+    """Bidirectional LSTMs; the last `pyramid` of them join neighbours in time.
 
     Each is added to its input and the sum normalised, without which four of them take many epochs to begin to learn.
     """
 
     def __init__(self, config: AudioEncoderConfig) -> None:
         super().__init__()
-        self.joins = range(1, 1 + config.pyramid)
+        self.joins = range(config.layers - config.pyramid, config.layers)
         widths = (config.dim * (2 if n in self.joins else 1) for n in range(config.layers))
         self.layers = nn.ModuleList(FlippedBLSTM(width, config.dim) for width in widths)
         self.norms = nn.ModuleList(nn.LayerNorm(config.dim) for _ in range(config.layers))

@@ -27,7 +27,8 @@ class CaptioningModule(SequenceModule):
         schedule: when and how fast what is trained.
         n_samples: sentences drawn per picture in self-critical training.
         meteor: score METEOR too in `test`; needs Java and the extra `meteor`.
-        encoder_from: a checkpoint, folder or file, whose encoder's parameters training starts from.
+        encoder_from: a checkpoint, folder or file, whose encoder's parameters training starts from; that encoder may
+            have fewer layers.
         checkpoint: a checkpoint folder to start from; its architecture and vocabulary replace those named here.
     """
 

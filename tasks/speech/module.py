@@ -27,7 +27,8 @@ class SpeechModule(SequenceModule):
         search: how transcripts are searched in validation, test and prediction.
         loss: what training minimises.
         schedule: when and how fast what is trained.
-        encoder_from: a checkpoint, folder or file, whose encoder's parameters training starts from.
+        encoder_from: a checkpoint, folder or file, whose encoder's parameters training starts from; that encoder may
+            have fewer layers.
         checkpoint: a checkpoint folder to start from; its architecture and vocabulary replace those named here.
     """
 
