@@ -27,9 +27,9 @@ N_SOUNDS, N_FRAMES, N_TOKENS = 16, 998, 300  # 10 s
 FRAMES_PER_TOKEN = 25  # four tokens a second
 SHORTEST = (0.8, 0.5)  # of the longest in a batch: as the training loader draws them, and less well sorted
 DIM = 320  # of the decoder
-SIZES = {"dim": 512, "layers": 3, "stride": 8}  # of the encoder in tasks/speech/configs/english.yaml
+SIZES = {"dim": 384, "layers": 5, "stride": 8}  # of the encoder in tasks/speech/configs/english.yaml
 ENCODERS = {
-    "blstm (english.yaml)": AudioEncoderConfig("blstm", dropout=0.2, **SIZES),
+    "blstm (english.yaml)": AudioEncoderConfig("blstm", pyramid=1, dropout=0.2, **SIZES),
     "conformer": AudioEncoderConfig("conformer", dropout=0.2, **SIZES),
 }
 TEXTBOOK = "textbook"
@@ -80,7 +80,7 @@ def speller_step(*batch: Memory | Tensor) -> Step:
 def fresh_model(score: str) -> Model:
     """A transcriber with fresh parameters, without dropout."""
     torch.manual_seed(1)
-    encoder = AudioEncoder(AudioEncoderConfig("blstm", dropout=0.0, **SIZES))
+    encoder = AudioEncoder(AudioEncoderConfig("blstm", pyramid=1, dropout=0.0, **SIZES))
     decoder = build_decoder(DecoderConfig(attention={"score": score}, dim=DIM, dropout=0.0), encoder.dim, N_TOKENS)
     return Model(encoder, decoder, None, CTCHead(encoder.dim, N_TOKENS))
 

@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from benchmarks.textbook import State, TextbookDecoder, TextbookTrainer
 from multimodal_attn.ctc import ctc_loss
-from multimodal_attn.encoders.audio import BLSTM, FlippedBLSTM
+from multimodal_attn.encoders.audio import BLSTM, FlippedBLSTM, join_neighbours
 from multimodal_attn.errors import ConfigError
 from multimodal_attn.losses import cross_entropy
 from multimodal_attn.memory import Memory
@@ -22,21 +22,25 @@ SMOOTHING, CTC_SHARE = 0.1, 0.5  # of the loss, as in tasks/speech/configs/engli
 
 
 class TextbookListener:
-    """A BLSTM encoder of ours without a pyramid, its own parameters, computed with packed sequences."""
+    """A BLSTM encoder of ours, its own parameters, computed with packed sequences."""
 
     def __init__(self, listener: nn.Module) -> None:
-        if not isinstance(listener, BLSTM) or listener.joins:
-            raise ConfigError("the textbook knows the blstm encoder without a pyramid")
-        self.norms, self.dropout = listener.norms, listener.dropout
+        if not isinstance(listener, BLSTM):
+            raise ConfigError("the textbook knows the blstm encoder alone")
+        self.norms, self.dropout, self.joins = listener.norms, listener.dropout, listener.joins
         self.layers = [_bidirectional(layer) for layer in listener.layers]
 
     def __call__(self, memory: Memory) -> Memory:
-        x, lengths = memory.clean(), memory.n_places.cpu()
-        for layer, norm in zip(self.layers, self.norms, strict=True):
-            packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
-            heard, _ = pad_packed_sequence(layer(packed)[0], batch_first=True, total_length=x.shape[1])
-            x = norm(x + self.dropout(heard))
-        return Memory(x, memory.mask)
+        x, mask = memory.clean(), memory.mask
+        for n, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
+            heard, same = x, x
+            if n in self.joins:
+                heard, mask = join_neighbours(x, mask)
+                same = heard.unflatten(2, (2, -1)).mean(2)
+            packed = pack_padded_sequence(heard, mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
+            heard, _ = pad_packed_sequence(layer(packed)[0], batch_first=True, total_length=heard.shape[1])
+            x = norm(same + self.dropout(heard))
+        return Memory(x, mask)
 
 
 class TextbookWriter(TextbookDecoder):

@@ -128,16 +128,16 @@ def test_table_is_markdown(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "| form    | s   |\n| ------- | --- |\n| between | 0.5 |\n"
 
 
-def small_transcriber(score: str) -> Model:
+def small_transcriber(score: str, pyramid: int) -> Model:
     torch.manual_seed(3)
-    encoder = AudioEncoder(AudioEncoderConfig("blstm", dim=14, layers=2, heads=1, dropout=0.0))
+    encoder = AudioEncoder(AudioEncoderConfig("blstm", dim=14, layers=2, heads=1, dropout=0.0, pyramid=pyramid))
     decoder = build_decoder(DecoderConfig(attention={"score": score}, dim=DIM, dropout=0.0), encoder.dim, N_TOKENS)
     return Model(encoder, decoder, None, CTCHead(encoder.dim, N_TOKENS)).double()
 
 
-@pytest.mark.parametrize("score", ["additive", "scaled_dot"])
-def test_textbook_of_speech_has_our_loss_and_our_gradients(score: str) -> None:
-    model = small_transcriber(score)
+@pytest.mark.parametrize("score, pyramid", [("additive", 0), ("scaled_dot", 0), ("scaled_dot", 1)])
+def test_textbook_of_speech_has_our_loss_and_our_gradients(score: str, pyramid: int) -> None:
+    model = small_transcriber(score, pyramid)
     lengths, tokens = torch.tensor([163, 41, 97]), torch.randint(UNKNOWN + 1, N_TOKENS, (3, 5))
     for row, n in enumerate((4, 1, 3)):
         tokens[row, n], tokens[row, n + 1 :] = END, PAD
@@ -156,7 +156,7 @@ def test_textbook_of_speech_has_our_loss_and_our_gradients(score: str) -> None:
 
 
 def test_textbook_of_speech_refuses_what_it_does_not_know() -> None:
-    with pytest.raises(ConfigError, match="without a pyramid"):
+    with pytest.raises(ConfigError, match="blstm"):
         TextbookListener(AudioEncoder(AudioEncoderConfig("conformer", dim=24, layers=1)).listener)
 
 

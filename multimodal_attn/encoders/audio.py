@@ -220,13 +220,13 @@ class BLSTM(nn.Module):
         for n, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             heard, same = x, x
             if n in self.joins:
-                heard, mask = _join_neighbours(x, mask)
+                heard, mask = join_neighbours(x, mask)
                 same = heard.unflatten(2, (2, -1)).mean(2)
             x = norm(same + self.dropout(layer(heard, mask)))
         return Memory(x, mask)
 
 
-def _join_neighbours(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+def join_neighbours(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """(B, S, D) -> (B, S / 2, 2 D), the last place alone where S is odd (Chan et al. 2016, eq. 7)."""
     x = functional.pad(x * mask.unsqueeze(-1), (0, 0, 0, x.shape[1] % 2))
     return x.unflatten(1, (-1, 2)).flatten(2), mask[:, ::2]
