@@ -57,7 +57,13 @@ def build_parser() -> argparse.ArgumentParser:
     add("--attention", nargs="+", default=[], metavar="NAME", help="SCORE/ALIGNMENT, one of both, or {...}; see `list`")
     add("--epochs", type=int, default=2, help="over the training set; 2 unless told")
     add("--steps", type=int, help="instead of --epochs: steps of the optimiser")
-    add("--seeds", type=int, nargs="+", default=[1], help="of fresh parameters, order and dropout; 1 unless told")
+    add(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=[1],
+        help="of parameters, order and dropout; 1 unless told, and those done before",
+    )
     add("--encoder", type=Path, help="a checkpoint whose encoder to use instead of the config's; speech needs one")
     add("--checkpoints", type=Path, nargs="+", default=[], help="trained models to show beside, whatever their budget")
     add("--out", type=Path, help="folder of the results; runs/compare/TASK unless told")
@@ -83,7 +89,10 @@ def compare_main(argv: Sequence[str]) -> int:
     plan = make_plan(args, rest)
     for attention in mechanisms.values():
         build_attention({"dim": plan.base.decoder_config.dim} | attention, *2 * (plan.base.decoder_config.dim,))
-    runs = {name: [run(plan, name, mechanism, seed) for seed in args.seeds] for name, mechanism in mechanisms.items()}
+    runs = {
+        name: [run(plan, name, mechanism, seed) for seed in sorted({*args.seeds, *finished_seeds(plan, name)})]
+        for name, mechanism in mechanisms.items()
+    }
     given = [Row(path.resolve().name, [evaluate_given(plan, path)]) for path in args.checkpoints]
     batch = next(iter(plan.features.train_dataloader()))
     first = [of_name[0] for of_name in runs.values()]
@@ -96,9 +105,18 @@ def compare_main(argv: Sequence[str]) -> int:
 # -- one mechanism, one seed ------------------------------------------------------------------------------------------
 
 
+def folder_of(plan: Plan, name: str) -> Path:
+    return plan.out / re.sub(r"[^\w.=]+", "-", name).strip("-")
+
+
+def finished_seeds(plan: Plan, name: str) -> list[int]:
+    """Seeds that an earlier comparison in the same folder, and so of the same budget, has tried already."""
+    return [int(path.parent.name.removeprefix("seed-")) for path in folder_of(plan, name).glob("seed-*/result.json")]
+
+
 def run(plan: Plan, name: str, attention: dict[str, Any], seed: int) -> Run:
     """Train, save and score, or as much of it as is not done yet."""
-    folder = plan.out / re.sub(r"[^\w.=]+", "-", name).strip("-") / f"seed-{seed}"
+    folder = folder_of(plan, name) / f"seed-{seed}"
     data = FeatureData(plan.data, plan.features.stores, plan.features.tokenizer, seed)
     model, result = folder / "model", folder / "result.json"
     if not (model / "README.md").exists():  # which is written last

@@ -144,6 +144,9 @@ def test_what_is_finished_is_not_done_again(colours: Path, out: Path, monkeypatc
     (out / "comparison.md").unlink()
     assert main([*arguments(colours, out, *THREE), "--seeds", "1", "2"]) == 0
     assert (out / "comparison.md").exists()
+    assert main([*arguments(colours, out, "none"), "--seeds", "2"]) == 0
+    (row,) = json.loads((out / "comparison.json").read_text())["rows"]
+    assert [run["seed"] for run in row["runs"]] == [1, 2]
 
 
 def test_a_killed_comparison_goes_on_and_ends_like_one_that_was_not(
