@@ -20,8 +20,8 @@ def main(arguments: list[str] | None = None) -> int:
     from multimodal_attn.ui.app import launch
     from multimodal_attn.ui.senses import SENSES, Later
 
-    bundled = {task: CHECKPOINTS / sense.checkpoint for task, sense in SENSES.items()}
-    readers = {task: Later(folder) for task, folder in bundled.items() if folder.is_dir()}
+    bundled = {task: sense.bundled(CHECKPOINTS) for task, sense in SENSES.items()}
+    readers = {task: Later(folder) for task, folder in bundled.items() if folder}
     try:
         if options.checkpoint:
             from multimodal_attn.predictor import load

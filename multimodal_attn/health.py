@@ -5,6 +5,8 @@
     coverage       how much of the input got its fair share over the sentence: 1 for all of it
     monotonicity   of a sound: the share of the steps that do not go back in time
 
+A verdict says two of them in words: how far the maps move, and how wide they are.
+
 Nothing here knows a model: the figures are of weights (T, N, S), whatever they came from.
 """
 
@@ -29,6 +31,8 @@ SLACK = 1.0  # places that the centre of a map may go back without going back
 GOES_BACK = 0.2  # share of the steps above which a reading jumps
 UNSEEN = 0.1  # of its fair share: a place of a sound with less was not looked at
 GAP = 3.0  # seconds: longer than the pauses within a sentence
+WIDTHS = (("sharp", 0.4), ("soft", 0.75), ("spread wide", 1.0))  # up to an evenness: of 49 places to 5, to 19, to all
+MOVES = (("hardly moves", 0.15), ("moves a little", 0.5), ("moves", 1.0))  # up to a mean change from token to token
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Health:
     change: total variation between the maps of neighbouring tokens, mean over heads, T - 1 numbers from 0 to 1.
     coverage: mean over places of their share of the weight, relative to the fair share 1 / S and at most 1.
     monotonicity: of a sound, the share of its steps whose map's centre does not go back by more than a place.
-    warnings: what is wrong, each a plain sentence.
+    warnings: what is wrong, each a plain sentence. verdict: what the maps are like, in a plain sentence too.
     """
 
     entropy: tuple[float, ...] = ()
@@ -48,6 +52,7 @@ class Health:
     coverage: float | None = None
     monotonicity: float | None = None
     warnings: tuple[str, ...] = ()
+    verdict: str = ""
 
     def to_dict(self) -> dict:
         """JSON-ready, rounded to four digits."""
@@ -75,7 +80,21 @@ def measure_health(weights: np.ndarray, geometry: Geometry) -> Health:
         monotonicity = float(1 - backward.mean()) if len(backward) else None
         faults += _faults_in_time(backward, of_places, geometry) if not faults else []
     change = np.abs(np.diff(weights, axis=0)).sum(2).mean(1) / 2  # (T - 1,)
-    return Health(tuple(entropy.tolist()), evenness, tuple(change.tolist()), coverage, monotonicity, tuple(faults))
+    verdict = describe(evenness, change) if weights.shape[2] > 1 else ""
+    return Health(
+        tuple(entropy.tolist()), evenness, tuple(change.tolist()), coverage, monotonicity, tuple(faults), verdict
+    )
+
+
+def describe(evenness: float, change: np.ndarray) -> str:
+    """Attention of this evenness in words, and how far it moves where there is a change (T - 1,) to go by."""
+    moves = f"{_grade(MOVES, change.mean())} and " if len(change) else ""
+    return f"attention {moves}is {_grade(WIDTHS, evenness)}"
+
+
+def _grade(grades: Sequence[tuple[str, float]], value: float) -> str:
+    """The name of the first grade that goes up to the value or beyond."""
+    return next((name for name, most in grades if value <= most), grades[-1][0])
 
 
 def normalise(weights: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -24,8 +25,8 @@ from multimodal_attn.sound import RATE, Sound
 from multimodal_attn.trace import AttentionTrace
 from multimodal_attn.ui.app import answer, start
 from multimodal_attn.ui.limits import make_room
-from multimodal_attn.ui.senses import PICTURE, SENSES, SOUND, Later
-from multimodal_attn.ui.viewer import MAX_FRAMES, PREVIEW_SIDE, complete, picture_media, sound_media
+from multimodal_attn.ui.senses import ASSETS, PICTURE, SENSES, SOUND, Later
+from multimodal_attn.ui.viewer import MAX_FRAMES, PREVIEW_SIDE, STATIC, complete, picture_media, sound_media
 from tests.fake_captioner import FakeCaptioner, planted_trace
 from tests.fake_listener import SECONDS, FakeListener, heard_trace, tone
 
@@ -87,8 +88,26 @@ def test_small_pictures_are_not_enlarged(tmp_path):
     assert (media["width"], media["height"]) == (1, 1)
 
 
-def test_the_examples_come_with_gradio():
-    assert all(path.is_file() for sense in SENSES.values() for path in sense.examples.values())
+def test_the_examples_come_with_gradio_or_with_the_window():
+    homes = (ASSETS, STATIC)
+    for path in (path for sense in SENSES.values() for path in sense.examples.values()):
+        assert path.is_file() and any(path.is_relative_to(home) for home in homes)
+
+
+def test_sounds_are_labelled_with_the_words_that_the_file_says_were_spoken_and_with_the_program_that_spoke_them():
+    for label, path in SOUND.examples.items():
+        with soundfile.SoundFile(path) as sound:
+            assert re.findall(r"\w+", label) == sound.title.split()
+            assert sound.artist.split()[0] in SOUND.source and sound.comment.startswith("Synthetic")
+            assert sound.samplerate == RATE and 1 < len(sound) / RATE < 4
+
+
+def test_the_best_bundled_folder_is_taken_and_none_is_none(tmp_path):
+    best, *_, last = SOUND.checkpoints
+    assert SOUND.bundled(tmp_path) is None
+    for name in (last, best):
+        (tmp_path / name).mkdir()
+        assert SOUND.bundled(tmp_path) == tmp_path / name
 
 
 def test_room_is_made_by_removing_the_oldest_files(tmp_path):

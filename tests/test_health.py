@@ -95,6 +95,22 @@ def test_attention_that_chooses_and_moves_is_well(weights: np.ndarray) -> None:
     assert measure_health(weights, PICTURE).warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("weights", "verdict"),
+    [
+        (ALONG, "attention moves and is sharp"),
+        (STUCK_THERE, "attention hardly moves and is sharp"),
+        (EVEN, "attention hardly moves and is spread wide"),
+        (ONE_MAP * 0.7 + ALONG * 0.3, "attention moves a little and is soft"),
+        (ALONG[:1], "attention is sharp"),
+    ],
+    ids=["along", "stuck", "even", "a little", "one word"],
+)
+def test_the_verdict_says_how_far_maps_move_and_how_wide_they_are(weights: np.ndarray, verdict: str) -> None:
+    assert measure_health(weights, PICTURE).verdict == verdict
+    assert measure_health(weights, PICTURE).to_dict()["verdict"] == verdict
+
+
 def test_a_drift_so_slow_that_neighbours_look_alike_is_no_collapse() -> None:
     places, tokens = np.arange(101), np.arange(53)[:, None]
     bell = np.exp(-((places - 2 * tokens) ** 2) / 800).astype(np.float32)
@@ -149,6 +165,7 @@ def test_short_sentences_and_single_places_raise_no_alarm() -> None:
     assert alone.change == () and alone.monotonicity is None
     one_place = measure_health(np.ones((T, N, 1), np.float32), PictureGeometry(3, 3, (0, 0, 3, 3), 1, 1))
     assert one_place.warnings == () and one_place.evenness == 1
+    assert one_place.verdict == ""  # it has nothing to choose from
 
 
 def test_weights_that_sum_to_less_than_one_are_measured_by_their_shape() -> None:

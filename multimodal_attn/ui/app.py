@@ -18,7 +18,7 @@ from multimodal_attn.ui.viewer import build_viewer, complete, problem, read_stat
 
 TITLE = "Where the model looks and listens"
 HEAD = f"<h1>{TITLE}</h1><p>A sentence for a photograph or a recording, and for each word the place it came from.</p>"
-FACTS = "{by} by <b>{name}</b>.<br>Everything runs on this computer; no {kind} leaves it."
+FACTS = "{by} by <b>{name}</b>. {expect}<br>Everything runs on this computer; no {kind} leaves it."
 MISSING = (
     "There is no model for this yet: the folder checkpoints/{} is missing. Train one, or name one with --checkpoint."
 )
@@ -50,7 +50,8 @@ def answer(sense: Sense, reader: Reader, source: str) -> Iterator[dict]:
 
 def build_app(readers: Mapping[str, Reader]) -> gr.Blocks:
     """The page, not yet served. readers: by task, "captioning" and "speech"; a tab without one says so."""
-    gr.set_static_paths(list(PICTURE.examples.values()))  # served from where they are, without a copy
+    # served from where they are, without a copy
+    gr.set_static_paths([path for sense in SENSES.values() for path in sense.examples.values()])
     with gr.Blocks(title=TITLE, delete_cache=(600, 3600), analytics_enabled=False, fill_width=True) as app:
         gr.HTML(HEAD, elem_id="head", apply_default_css=False)
         with gr.Tabs(elem_id="senses"):
@@ -59,7 +60,7 @@ def build_app(readers: Mapping[str, Reader]) -> gr.Blocks:
                 with gr.Tab(sense.tab, id=sense.kind, render_children=True) as tab:
                     reader = readers.get(task)
                     if reader is None:
-                        gr.HTML(html.escape(MISSING.format(sense.checkpoint)), elem_classes="missing")
+                        gr.HTML(html.escape(MISSING.format(next(iter(sense.checkpoints)))), elem_classes="missing")
                         continue
                     build_sense(sense, reader)
                 if isinstance(reader, Later):
@@ -83,7 +84,8 @@ def build_sense(sense: Sense, reader: Reader) -> None:
         with gr.Column(elem_classes="rail", scale=0, min_width=264):
             drop = build_drop() if sense is PICTURE else build_recorder()
             examples = build_examples(sense)
-            facts = FACTS.format(by=sense.by, name=html.escape(reader.name), kind=sense.kind)
+            name, expect = html.escape(reader.name), sense.checkpoints.get(reader.name, "")
+            facts = FACTS.format(by=sense.by, name=name, expect=expect, kind=sense.kind)
             gr.HTML(facts, elem_classes="facts", apply_default_css=False)
         with gr.Column(elem_classes="result-column", scale=1):
             viewer = build_viewer(sense.kind, elem_id=f"{sense.kind}-viewer")
@@ -138,7 +140,7 @@ def build_examples(sense: Sense) -> gr.Dataset:
         samples=[[str(path)] for path in sense.examples.values()],
         sample_labels=None if sense is PICTURE else list(sense.examples),
         type="index",
-        label="Examples",
+        label=f"Examples {sense.source}",
         elem_id=f"{sense.kind}-examples",
         elem_classes="examples",
     )

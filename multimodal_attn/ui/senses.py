@@ -12,7 +12,7 @@ from multimodal_attn.errors import MediaError
 from multimodal_attn.media import read_picture
 from multimodal_attn.sound import read_sound
 from multimodal_attn.trace import AttentionTrace
-from multimodal_attn.ui.viewer import PREVIEW_SIDE, picture_media, sound_media
+from multimodal_attn.ui.viewer import PREVIEW_SIDE, STATIC, picture_media, sound_media
 
 ASSETS = Path(gr.__file__).parent / "media_assets"  # come with Gradio
 MAX_MINUTES = 3  # of a sound on the page: beyond, neither its weights nor its rows are anything to look at
@@ -48,14 +48,20 @@ class Later:
 @dataclass(frozen=True)
 class Sense:
     """kind: as in payloads. tab: its title. media: from a file and a folder for previews to the media of a payload, or
-    MediaError. examples: files by their labels. by: what the model did. checkpoint: the bundled folder."""
+    MediaError. examples: files by their labels. source: who made them. by: what the model did. checkpoints: the
+    folders that may be bundled, best first, each with what to expect of its model."""
 
     kind: str
     tab: str
     media: Callable[[str, str], dict]
     examples: dict[str, Path]
+    source: str
     by: str
-    checkpoint: str
+    checkpoints: dict[str, str]
+
+    def bundled(self, root: Path) -> Path | None:
+        """The best of the folders that are below `root`, or None."""
+        return next((root / name for name in self.checkpoints if (root / name).is_dir()), None)
 
 
 def see(source: str, folder: str) -> dict:
@@ -76,19 +82,24 @@ PICTURE = Sense(
     tab="Picture",
     media=see,
     examples={name: ASSETS / "images" / f"{name}.jpg" for name in ("lion", "cheetah", "tower")},
+    source="that come with Gradio",
     by="Written",
-    checkpoint="captioning-flickr8k",
+    checkpoints={
+        "captioning-flickr8k": "It learned from photographs of people, dogs and sport; what else there is, it guesses."
+    },
 )
 SOUND = Sense(
     kind="sound",
     tab="Speech",
     media=hear,
+    # the words are known because a program spoke them; each file says in its tags which one, and how
     examples={
-        "A woman, 4 seconds": ASSETS / "audio" / "cate_blanch_2.mp3",
-        "The same, 8 seconds": ASSETS / "audio" / "cate_blanch.mp3",
-        "A man, 4 seconds": ASSETS / "audio" / "heath_ledger.mp3",
+        "“seven”": STATIC / "seven.flac",
+        "“three”": STATIC / "three.flac",
+        "“eight”, “three”": STATIC / "eight-three.flac",
     },
+    source="spoken by a program, espeak-ng",
     by="Heard",
-    checkpoint="speech-english",
+    checkpoints={"speech-english": "", "speech-digits": "It knows the ten digits; to it, whatever is said is one."},
 )
 SENSES = {"captioning": PICTURE, "speech": SOUND}  # by the task of a checkpoint

@@ -19,7 +19,7 @@ from multimodal_attn.trace import AttentionTrace
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = (
     *("trace.js", "grid.js", "time.js", "colours.js"),
-    *("state.js", "picture.js", "player.js", "sound.js", "draw.js", "save.js", "viewer.js"),
+    *("state.js", "picture.js", "player.js", "sound.js", "draw.js", "health.js", "save.js", "viewer.js"),
 )
 PREVIEW_SIDE = 1600  # pixels; sharp on any screen, and about 0.4 MB as JPEG
 MAX_FRAMES = 4000  # of a spectrogram; 0.4 MB

@@ -117,6 +117,22 @@ def test_pieces_of_a_word_stand_together(shown):
     expect(shown.get_by_role("listbox")).to_have_text("one two six")
 
 
+def test_no_line_ends_within_a_word(show):
+    page = show(replace(heard_trace(("be", "no", "thi", "ng")), text="be nothing"))
+    tops = page.get_by_role("listbox").evaluate("""sentence => Array.from({ length: 60 }, (_, i) => {
+      sentence.style.width = `${150 + 2 * i}px`;
+      return [...sentence.querySelectorAll("[role=option]")].map((word) => word.getBoundingClientRect().top);
+    })""")
+    assert any(be < no for be, no, *_ in tops) and any(be == no for be, no, *_ in tops)
+    assert all(no == thi == ng for _, no, thi, ng in tops)
+
+
+def test_the_health_of_listening_knows_the_order_of_time(show):
+    page = show(heard_trace())
+    page.locator("summary").click()
+    expect(page.locator("[data-part=figures] dt")).to_have_text(["Entropy", "Change", "Coverage", "Monotonicity"])
+
+
 def point(page: Page, part: str, second: float, y: float = 0.5) -> None:
     box = page.locator(f"[data-part={part}]").bounding_box()
     page.mouse.move(box["x"] + second / SECONDS * box["width"], box["y"] + y * box["height"])
@@ -135,10 +151,18 @@ def test_pointing_at_a_time_shades_the_tokens_that_listened_there(shown, part):
 def test_times_and_the_second_opinion_are_told(shown):
     words(shown).nth(1).hover()
     expect(shown.locator(".detail p")).to_have_text(
-        ["50\u2009% sure", "in “one”", "heard 0.10 – 0.45\u2009s", "CTC says 0.12 – 0.47\u2009s"]
+        [
+            "50\u2009% sure",
+            "in “one”",
+            "heard 0.10 – 0.45\u2009s",
+            "CTC says 0.12 – 0.47\u2009s",
+            "listens to about 0.10\u2009s",
+        ]
     )
     words(shown).nth(2).hover()
-    expect(shown.locator(".detail p")).to_have_text(["75\u2009% sure", "heard 0.50 – 0.80\u2009s"])
+    expect(shown.locator(".detail p")).to_have_text(
+        ["75\u2009% sure", "heard 0.50 – 0.80\u2009s", "listens to about 0.10\u2009s"]
+    )
 
 
 def test_playing_lights_the_tokens_in_order_at_their_times_and_moves_the_cursor(shown):

@@ -13,6 +13,7 @@ function drawWords() {
     option.setAttribute("aria-selected", i === current());
     option.classList.toggle("pinned", i === view.pinned);
     option.style.setProperty("--share", view.place === null ? 0 : shareAt(i, view.place));
+    option.style.setProperty("--width", shareOfInput(i));
   });
   if (view.pinned === null) sentence.removeAttribute("aria-activedescendant");
   else sentence.setAttribute("aria-activedescendant", `${element.id}-${view.pinned}`);
@@ -48,12 +49,13 @@ function detail() {
 function factsOn(token) {
   const elsewhere = hasMaps() ? shareElsewhere(mapOf(token)) : 0; // half floats sum to 1 within less than 0.02
   const away = `${percent(elsewhere)} of the attention is not on the ${view.complete.media.kind}`;
-  return [...sense().facts(token), ...(elsewhere > 0.02 ? [away] : [])];
+  const width = widthOf(token), wide = width === null ? [] : [sense().wide(width, trace().geometry)];
+  return [...sense().facts(token), ...wide, ...(elsewhere > 0.02 ? [away] : [])];
 }
 
 function tokenDetail({ text, probability, alternatives }, facts) {
   const others = alternatives.filter(([other]) => other !== text).slice(0, 4);
-  const heading = [node("h3", spelled(text)), node("p", `${percent(probability)} sure`), ...facts.map((fact) => node("p", fact))];
+  const heading = [node("h3", nameOf(text).name), node("p", `${percent(probability)} sure`), ...facts.map((fact) => node("p", fact))];
   return others.length ? [...heading, node("h4", "Rather than"), bars(others)] : heading;
 }
 
@@ -67,7 +69,8 @@ function bars(pairs, most = 1) {
   const list = node("ul", "");
   for (const [text, share] of pairs) {
     const row = node("li", "");
-    row.append(node("span", spelled(text)), node("span", percent(share)));
+    const { name, isMark } = nameOf(text);
+    row.append(node("span", name, isMark ? { class: "mark" } : {}), node("span", percent(share)));
     row.style.setProperty("--length", share / (most || 1));
     list.append(row);
   }
@@ -81,5 +84,5 @@ function say(text) {
 function sayToken(token) {
   const { text, probability } = trace().tokens[token];
   const spot = hasMaps() ? sense().spot(token) : "";
-  say([`${spelled(text)}, ${percent(probability)} sure`, ...(spot ? [spot] : [])].join("; "));
+  say([`${nameOf(text).name}, ${percent(probability)} sure`, ...(spot ? [spot] : [])].join("; "));
 }

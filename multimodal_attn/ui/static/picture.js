@@ -9,6 +9,8 @@ const picture = {
   unit: () => "of the word’s attention, per cell",
   spot: (token) => spotOf(indexOfMost(mapOf(token)), trace().geometry),
   facts: () => [],
+  names: { one: "a word", many: "words", whole: "the picture" },
+  wide: (n, geometry) => `looks at about ${Math.round(n)} of ${nPlacesOf(geometry)} cells`,
   crowd: () => "Looked here most", // above the tokens with most weight at a place
   show: showPicture,
   draw() {

@@ -18,7 +18,8 @@ function blankSheet(width, height) {
 
 // The sentence on one line, centred at `y`, with the current token in full ink.
 function writeSentence(pen, width, y, size) {
-  const options = [...sentence.childNodes].map((child) => [child.textContent, child.dataset?.token]);
+  const parts = [...sentence.childNodes].flatMap((child) => (child.dataset ? [...child.childNodes] : [child]));
+  const options = parts.map((child) => [child.textContent, child.dataset?.token]);
   pen.textBaseline = "middle";
   pen.font = `${size}px ${getComputedStyle(sentence).fontFamily}`;
   const length = pen.measureText(sentence.textContent).width;

@@ -10,6 +10,8 @@ const sound = {
   unit: ({ step }) => `of the token’s attention, per ${Math.round(1000 * step)}\u2009ms`,
   spot: (token) => (view.times[token] ? `heard at ${clock(view.times[token][0], 2)} seconds` : ""),
   facts: factsOf,
+  names: { one: "a token", many: "tokens", whole: "the sound" },
+  wide: (n, { step }) => `listens to about ${clock(n * step, 2)}\u2009s`,
   crowd: (place) => `Listened most at ${clock(middle(placeSpan(trace().geometry, place)), 2)}\u2009s`,
   show: showSound,
   draw() {

@@ -34,6 +34,12 @@ function shareElsewhere(map) {
   return 1 - map.reduce((sum, weight) => sum + weight, 0);
 }
 
+// Nats, whatever the weights sum to.
+function entropyOf(map) {
+  const sum = map.reduce((all, weight) => all + weight, 0) || 1;
+  return map.reduce((nats, weight) => nats - (weight ? (weight / sum) * Math.log(weight / sum) : 0), 0);
+}
+
 function indexOfMost(values) {
   return values.reduce((best, value, i) => (value > values[best] ? i : best), 0);
 }
@@ -46,6 +52,18 @@ function largest(values) {
 // A token without the mark that begins a word in vocabularies of word pieces.
 function spelled(text) {
   return text.replaceAll("\u2581", " ").trim();
+}
+
+// What a token is called in a list: those that are no text by names a person understands, the mark of the end above all.
+const MARKS = { "<end>": "end of sentence", "<unk>": "unknown word", "": "space" };
+
+function nameOf(text) {
+  const word = spelled(text);
+  return { name: MARKS[word] ?? word, isMark: word in MARKS };
+}
+
+function nPlacesOf({ rows, cols, n_places: n }) {
+  return n ?? rows * cols;
 }
 
 // How the tokens lie in the sentence: [{before, text}] and what follows the last one. A word piece has nothing before

@@ -30,6 +30,14 @@ function showWaiting({ media }) {
   viewer.dataset.state = "waiting";
   part("waiting").textContent = sense().waiting;
   sense().show(media, null);
+  bringIntoSight();
+}
+
+// On a phone the viewer lies below everything that one chooses from.
+function bringIntoSight() {
+  if (viewer.getBoundingClientRect().top < innerHeight / 2) return;
+  const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  viewer.scrollIntoView({ behavior: isCalm ? "auto" : "smooth", block: "start" });
 }
 
 function showTrace(payload) {
@@ -41,6 +49,7 @@ function showTrace(payload) {
   viewer.dataset.maps = hasMaps() && payload.trace.tokens.length ? "yes" : "no";
   sense().show(payload.media, payload.trace);
   showWords();
+  showHealth();
   showHeads();
   draw();
   if (isNew) say(payload.trace.text || nothing());
@@ -56,7 +65,9 @@ function showWords() {
     option.style.setProperty("--probability", trace().tokens[i].probability);
     option.classList.toggle("goes-on", laid[i + 1]?.before === ""); // pieces of one word stand close
     option.classList.toggle("joins", i > 0 && before === "");
-    sentence.append(before, option);
+    option.append(node("i", "", { class: "entropy", "aria-hidden": "true" })); // the facts beside say it in words
+    if (!i || before) sentence.append(before, node("span", "", { class: "word", role: "presentation" }));
+    sentence.lastChild.append(option); // within its word, for a line must not end there
   });
   sentence.append(after);
 }
