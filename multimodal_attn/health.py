@@ -18,6 +18,7 @@ import numpy as np
 
 from multimodal_attn.geometry import Geometry, SoundGeometry
 
+NOWHERE = "attention looks nowhere: the maps of most words are empty"
 UNIFORM = "attention is spread evenly: it never chooses"
 STUCK = "attention is stuck on one place: it gets most of the weight at every word"
 COLLAPSED = "every word has the same map"
@@ -27,6 +28,7 @@ MIN_TOKENS = 4  # fewer may look at one place with good reason
 EVEN = 0.95  # of log S: a mean entropy above it is as good as even
 SAME = 0.05  # mean total variation from the sentence's mean map below which maps are the same to the eye
 MOST = 0.5  # of a token's weight
+HALF = 0.5  # of the words
 SLACK = 1.0  # places that the centre of a map may go back without going back
 GOES_BACK = 0.2  # share of the steps above which a reading jumps
 UNSEEN = 0.1  # of its fair share: a place of a sound with less was not looked at
@@ -80,7 +82,7 @@ def measure_health(weights: np.ndarray, geometry: Geometry) -> Health:
         monotonicity = float(1 - backward.mean()) if len(backward) else None
         faults += _faults_in_time(backward, of_places, geometry) if not faults else []
     change = np.abs(np.diff(weights, axis=0)).sum(2).mean(1) / 2  # (T - 1,)
-    verdict = describe(evenness, change) if weights.shape[2] > 1 else ""
+    verdict = describe(evenness, change) if weights.shape[2] > 1 and weights.any() else ""
     return Health(
         tuple(entropy.tolist()), evenness, tuple(change.tolist()), coverage, monotonicity, tuple(faults), verdict
     )
@@ -114,6 +116,8 @@ def _find_fault(weights: np.ndarray, maps: np.ndarray, mean_map: np.ndarray, eve
     n_tokens, _, n_places = weights.shape
     if n_tokens < MIN_TOKENS or n_places < 2:
         return ""
+    if maps.any(1).mean() < HALF:
+        return NOWHERE
     strongest = maps.argmax(1)
     still = bool((strongest == strongest[0]).all())
     if evenness >= EVEN:

@@ -54,7 +54,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--task", required=True, choices=["captioning", "speech"])
-    add("--attention", nargs="+", default=[], metavar="NAME", help="SCORE/ALIGNMENT, one of both, or {...}; see `list`")
+    add(
+        "--attention",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="SCORE/ALIGNMENT, one of both, or {...}; see `attention list`",
+    )
     add("--epochs", type=int, default=2, help="over the training set; 2 unless told")
     add("--steps", type=int, help="instead of --epochs: steps of the optimiser")
     add(

@@ -13,7 +13,8 @@ import pytorch_lightning as pl
 import yaml
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from multimodal_attn.attention import ALIGNMENTS, build_attention
+from multimodal_attn.attention import ALIGNMENTS, SCORES, build_attention
+from multimodal_attn.attention.registry import ALIASES, nearest
 from multimodal_attn.encoders import Encoder, build_encoder
 from multimodal_attn.errors import CheckpointError, ConfigError
 from tasks.cli import TASKS, look_up
@@ -65,15 +66,30 @@ class Plan:
 
 
 def parse_mechanism(text: str) -> dict[str, Any]:
-    """`additive/softmax`, `uniform`, `dot` or `{score: dot, heads: 4}` as data. Raises ConfigError for others."""
+    """`additive/softmax`, `uniform`, `dot` or `{score: dot, heads: 4}` as data, by the names of the registry.
+
+    Raises ConfigError for others.
+    """
     if text.lstrip().startswith("{"):
         attention = parse_mapping(text)
     elif "/" in text:
         attention = dict(zip(("score", "align"), text.split("/", 1), strict=True))
+    elif canonical(text) in SCORES:
+        attention = {"score": text}
+    elif canonical(text) in (alignments := [*ALIGNMENTS, "none"]):
+        attention = {"align": text}
     else:
-        attention = {"align" if text in {*ALIGNMENTS, "none"} else "score": text}
+        raise ConfigError(
+            f"attention: no score or alignment is called {text!r}; {nearest(text, [*SCORES, *alignments])}"
+        )
     build_attention(attention | {"heads": 1, "dim": 1}, 1, 1)  # raises
-    return attention
+    return {key: canonical(value) if key in ("score", "align") else value for key, value in attention.items()}
+
+
+def canonical(name: str) -> str:
+    """One name for all by which a mechanism goes."""
+    plain = str(name).lower().replace("-", "_")
+    return ALIASES.get(plain, plain)
 
 
 def parse_mapping(text: str) -> dict[str, Any]:
@@ -84,8 +100,8 @@ def parse_mapping(text: str) -> dict[str, Any]:
 
 
 def name_of(attention: dict[str, Any]) -> str:
-    score, align = attention.get("score", "additive"), attention.get("align", "softmax")
-    reads = align != "none" and ALIGNMENTS.get(align.replace("-", "_"), ALIGNMENTS["softmax"]).reads_energies
+    score, align = attention.get("score", "scaled_dot"), attention.get("align", "softmax")
+    reads = align != "none" and ALIGNMENTS[align].reads_energies
     options = [f"{key}={value}" for key, value in attention.items() if key not in ("score", "align")]
     return " ".join([f"{score}/{align}" if reads else align, *options])
 

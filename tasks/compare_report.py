@@ -18,6 +18,7 @@ from multimodal_attn.losses import cross_entropy
 from multimodal_attn.tokens import PAD, START
 from tasks.compare_features import FeatureBatch, FeatureReader, write_whole
 from tasks.compare_grid import draw_comparison
+from tasks.module import draw_loss
 
 N_ROUNDS = 6  # of the timing, the first of them not counted
 # shown in the Markdown table; the others are in comparison.csv and comparison.json
@@ -81,9 +82,11 @@ def measure_steps(runs: Sequence[Run], batch: FeatureBatch, reader: FeatureReade
 
 def loss_of(decoder: Decoder, memory: Any, tokens: torch.Tensor) -> torch.Tensor:
     before = torch.cat([torch.full_like(tokens[..., :1], START), tokens[..., :-1]], -1)
-    features, _ = decoder.unroll(before, decoder.read(memory))
+    features, _, choice = decoder.unroll_choices(before, decoder.read(memory))
     real = tokens != PAD
-    return cross_entropy(decoder.logits(features[real]), tokens[real])
+    logits = decoder.logits(features[real])
+    loss = cross_entropy(logits, tokens[real])
+    return loss if choice is None else loss + draw_loss(choice, logits, tokens)
 
 
 def write_report(plan: Any, rows: Sequence[Row], given: Sequence[Row], *shown: str | None) -> None:

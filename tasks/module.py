@@ -1,7 +1,7 @@
 """What both tasks train by: a model, phases, free-running evaluation, and checkpoints that describe themselves."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -97,6 +97,7 @@ class SequenceModule(pl.LightningModule):
         self,
         encoder: EncoderConfig,
         decoder: DecoderConfig,
+        attention: dict[str, Any] | None,
         search: SearchConfig,
         loss: LossConfig,
         schedule: Schedule,
@@ -104,7 +105,8 @@ class SequenceModule(pl.LightningModule):
         checkpoint: str | None,
     ) -> None:
         super().__init__()
-        self.encoder_config, self.decoder_config = encoder, decoder
+        self.encoder_config = encoder
+        self.decoder_config = replace(decoder, attention=attention) if attention else decoder
         self.search, self.loss, self.schedule = search, loss, schedule
         self.encoder_from, self.checkpoint = encoder_from, checkpoint
         self.model: Model | None = None

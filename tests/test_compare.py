@@ -194,9 +194,12 @@ def test_a_trained_model_is_shown_beside_with_its_own_encoder(
     [
         ("additive/hard", {"score": "additive", "align": "hard"}, "additive/hard"),
         ("uniform", {"align": "uniform"}, "uniform"),
+        ("Local-P", {"align": "local_p"}, "scaled_dot/local_p"),
+        ("concat/soft", {"score": "additive", "align": "softmax"}, "additive/softmax"),
+        ("additive/average", {"score": "additive", "align": "uniform"}, "uniform"),
         ("none", {"align": "none"}, "none"),
         ("cosine", {"score": "cosine"}, "cosine/softmax"),
-        ("{align: local_p, window: 5}", {"align": "local_p", "window": 5}, "additive/local_p window=5"),
+        ("{align: local_p, window: 5}", {"align": "local_p", "window": 5}, "scaled_dot/local_p window=5"),
     ],
 )
 def test_mechanisms_are_named_in_short_or_in_full(text: str, attention: dict, name: str) -> None:

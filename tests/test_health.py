@@ -10,6 +10,7 @@ import pytest
 from multimodal_attn.geometry import PictureGeometry, SoundGeometry
 from multimodal_attn.health import (
     COLLAPSED,
+    NOWHERE,
     STILL,
     STUCK,
     UNIFORM,
@@ -43,6 +44,17 @@ STUCK_THERE = looking_at(*[5] * T)
 EVEN = np.full((T, N, S), 1 / S, np.float32)
 ONE_MAP = np.repeat(random_weights()[:1], T, axis=0)
 SAME_PEAK = random_weights() * 0.6 + looking_at(*[5] * T) * 0.4
+
+
+def test_a_walk_that_stops_nowhere_is_told_and_gets_no_verdict() -> None:
+    nowhere = measure_health(np.zeros((T, N, S), np.float32), SOUND)
+    assert nowhere.warnings[0] == NOWHERE and nowhere.verdict == ""
+    once = ALONG.copy()
+    once[1:] = 0
+    assert measure_health(once, PICTURE).warnings == (NOWHERE,)
+    mostly = ALONG.copy()
+    mostly[:2] = 0
+    assert NOWHERE not in measure_health(mostly, PICTURE).warnings
 
 
 def test_figures_are_those_of_their_definitions() -> None:

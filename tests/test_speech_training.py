@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+import yaml
 
 from multimodal_attn.ctc import ctc_loss
 from tasks.cli import main
@@ -102,7 +103,8 @@ def test_an_encoder_goes_on_from_another_run_with_other_tokens_and_one_layer_mor
     assert main(["speech", "fit", *arguments(tones, tmp_path / "first", 1)]) == 0
     last = tmp_path / "first" / "checkpoints" / "last.ckpt"
     start = ["--model.encoder_from", str(last), "--model.schedule.encoder_lr", "0", "--data.n_pieces", "15"]
-    start += ["--model.encoder.layers", "2"]
+    mechanism = "{score: cosine, align: local-p, window: 5, heads: 4}"
+    start += ["--model.encoder.layers", "2", "--model.attention", mechanism]
     assert main(["speech", "fit", *arguments(tones, tmp_path / "second", 1), *start]) == 0
     first = torch.load(last, weights_only=True)
     second = torch.load(tmp_path / "second" / "checkpoints" / "last.ckpt", weights_only=True)
@@ -110,6 +112,7 @@ def test_an_encoder_goes_on_from_another_run_with_other_tokens_and_one_layer_mor
         if name.startswith("model.encoder."):
             assert torch.equal(parameter, second["state_dict"][name]), name
     assert first["tokenizer"] != second["tokenizer"]
+    assert second["model_config"]["decoder"]["attention"] == yaml.safe_load(mechanism)
     other = [*start, "--model.encoder.dim", "28"]
     assert main(["speech", "fit", *arguments(tones, tmp_path / "third", 1), *other]) == 2
     assert "built otherwise" in capsys.readouterr().err.strip().splitlines()[-1]

@@ -1,5 +1,7 @@
 """Captioning under Lightning: cross-entropy, then self-critical training on CIDEr; free-running validation."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -22,6 +24,7 @@ class CaptioningModule(SequenceModule):
     Args:
         encoder: the CNN that reads pictures.
         decoder: the attention decoder that writes.
+        attention: the mechanism, in place of the decoder's own: {score, align, heads, ...}, see `attention list`.
         search: how sentences are searched in validation, test and prediction.
         loss: what cross-entropy training minimises.
         schedule: when and how fast what is trained.
@@ -38,6 +41,7 @@ class CaptioningModule(SequenceModule):
         self,
         encoder: ImageEncoderConfig = ImageEncoderConfig(),  # noqa: B008 (frozen)
         decoder: DecoderConfig = DecoderConfig(),  # noqa: B008
+        attention: dict[str, Any] | None = None,
         search: SearchConfig = SearchConfig(),  # noqa: B008
         loss: LossConfig = LossConfig(),  # noqa: B008
         schedule: Schedule = Schedule(),  # noqa: B008
@@ -46,7 +50,7 @@ class CaptioningModule(SequenceModule):
         encoder_from: str | None = None,
         checkpoint: str | None = None,
     ) -> None:
-        super().__init__(encoder, decoder, search, loss, schedule, encoder_from, checkpoint)
+        super().__init__(encoder, decoder, attention, search, loss, schedule, encoder_from, checkpoint)
         self.n_samples, self.meteor = n_samples, meteor
         self.rewards: CIDErRewards | None = None
 

@@ -1,6 +1,7 @@
 """Speech under Lightning: cross-entropy of the attention decoder joined with CTC; free-running validation."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ class SpeechModule(SequenceModule):
     Args:
         encoder: the network that listens.
         decoder: the attention decoder that writes.
+        attention: the mechanism, in place of the decoder's own: {score, align, heads, ...}, see `attention list`.
         search: how transcripts are searched in validation, test and prediction.
         loss: what training minimises.
         schedule: when and how fast what is trained.
@@ -39,13 +41,14 @@ class SpeechModule(SequenceModule):
         self,
         encoder: AudioEncoderConfig = AudioEncoderConfig(),  # noqa: B008 (frozen)
         decoder: DecoderConfig = DecoderConfig(dim=256),  # noqa: B008
+        attention: dict[str, Any] | None = None,
         search: SearchConfig = SearchConfig(no_repeat=0, max_length=120),  # noqa: B008
         loss: LossConfig = LossConfig(ctc=0.5),  # noqa: B008
         schedule: Schedule = Schedule(frozen_epochs=0, encoder_lr=1e-3),  # noqa: B008
         encoder_from: str | None = None,
         checkpoint: str | None = None,
     ) -> None:
-        super().__init__(encoder, decoder, search, loss, schedule, encoder_from, checkpoint)
+        super().__init__(encoder, decoder, attention, search, loss, schedule, encoder_from, checkpoint)
 
     def training_step(self, batch: SpeechBatch, batch_idx: int) -> Tensor:
         encoder, options = self.model.encoder, self.augmentation
