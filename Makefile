@@ -21,6 +21,7 @@ bench: .venv/dev  ## measure the speed claims of benchmarks/README.md
 	$(BIN)/python -m benchmarks.beam_search
 	$(BIN)/python -m benchmarks.speech
 	$(BIN)/python -m benchmarks.transcription
+	$(BIN)/python -m benchmarks.attention
 
 lint: .venv/dev  ## check style
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
