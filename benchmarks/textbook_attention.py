@@ -12,10 +12,20 @@ from multimodal_attn.attention import Attention
 from multimodal_attn.memory import Memory
 
 Earlier = list[Tensor]  # the weights (B, S) of each earlier step
+Draw = tuple[
+    Tensor, Tensor
+]  # the log-probability of the drawn place and the entropy of what it was drawn from, both (B,)
 
 
-def unroll(attention: Attention, name: tuple[str, str], queries: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-    """Contexts (B, T, D) and weights (B, T, S) for queries (B, T, Q), by the mechanism (score, align)."""
+def has_plain(name: tuple[str, str]) -> bool:
+    """Whether the mechanism (score, align) has a plain version here."""
+    return name[0] in SCORES and name[1] in ALIGNMENTS
+
+
+def unroll(
+    attention: Attention, name: tuple[str, str], queries: Tensor, memory: Memory
+) -> tuple[Tensor, Tensor, list[Draw]]:
+    """Contexts (B, T, D), weights (B, T, S) and each step's draw, if any, for queries (B, T, Q), by (score, align)."""
     score, align = name
     values, twin = memory.values, align == "mocha"
     scores = [attention.score.first, attention.score.second] if twin else [attention.score]
@@ -27,10 +37,18 @@ def unroll(attention: Attention, name: tuple[str, str], queries: Tensor, memory:
             for each, key in zip(scores, keys, strict=True)
         ]
         weights = ALIGNMENTS[align](attention.align, energies, memory.mask, earlier, query, notes)
-        contexts.append((weights.unsqueeze(-1) * values).sum(1))
+        contexts.append((weights.unsqueeze(-1) * values).sum(1) + notes.get("beside", 0.0))
         notes["seen"] = torch.cat([contexts[-1], query], -1)
         earlier.append(weights)
-    return torch.stack(contexts, 1), torch.stack(earlier, 1)
+    return torch.stack(contexts, 1), torch.stack(earlier, 1), notes.get("draws", [])
+
+
+def reinforce(draws: list[Draw], log_likelihood: Tensor, entropy: float = 0.002) -> Tensor:
+    """The loss of places drawn: each is judged by the log-likelihood (B, T) of the tokens from its own on."""
+    loss = torch.zeros(())
+    for t, (log_prob, openness) in enumerate(draws):
+        loss = loss - (log_likelihood[:, t:].sum(1) * log_prob + entropy * openness).mean()
+    return loss / len(draws)
 
 
 # Scores: module, query (B, Q), keys (B, S, A), values (B, S, D), earlier weights -> energies (B, S)
@@ -101,7 +119,7 @@ def static(align, energies: list[Tensor], mask: Tensor, earlier: Earlier, query:
 def hard(align, energies: list[Tensor], mask: Tensor, earlier: Earlier, query: Tensor, notes: dict) -> Tensor:
     places = Categorical(logits=energies[0])
     drawn = places.sample()
-    notes.setdefault("choices", []).append((places.log_prob(drawn), places.probs))
+    notes.setdefault("draws", []).append((places.log_prob(drawn), places.entropy()))
     return functional.one_hot(drawn, mask.shape[-1]).to(query.dtype)
 
 
@@ -150,6 +168,14 @@ def forward(align, energies: list[Tensor], mask: Tensor, earlier: Earlier, query
     return weights / weights.sum(-1, keepdim=True)
 
 
+def sentinel(align, energies: list[Tensor], mask: Tensor, earlier: Earlier, query: Tensor, notes: dict) -> Tensor:
+    s = torch.sigmoid(align.gate(query)) * torch.tanh(align.content(query))
+    own = torch.tanh(align.score.query_map(query) + align.score.key_map(s)) @ align.score.v[0]
+    weights = torch.cat([energies[0], own.unsqueeze(-1)], -1).softmax(-1)
+    notes["beside"] = weights[:, -1:] * s
+    return weights[:, :-1]
+
+
 def sparsemax(align, energies: list[Tensor], mask: Tensor, earlier: Earlier, query: Tensor, notes: dict) -> Tensor:
     z = energies[0].masked_fill(~mask, -1e9)
     ranked, ranks = z.sort(-1, descending=True).values, torch.arange(1, z.shape[-1] + 1)
@@ -192,4 +218,5 @@ ALIGNMENTS = {
     "forward_agent": forward,
     "sparsemax": sparsemax,
     "entmax_1.5": entmax,
+    "sentinel": sentinel,  # a softmax over the places and one more
 }

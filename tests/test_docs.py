@@ -1,4 +1,4 @@
-"""The chapter on attention and the guide to adding a score, against the code that they describe."""
+"""The chapter on attention against the code that it describes."""
 
 import re
 from pathlib import Path
@@ -11,12 +11,12 @@ from docs import attention_examples as examples
 from docs.draw_attention import DRAWINGS, FIGURES
 from docs.include_code import CHAPTER, excerpt, refresh, stale_blocks
 from multimodal_attn.attention import ALIGNMENTS, SCORES, Entry, describe
-from tests import test_attention_scores as scores_by_equation
 from tests.conftest import ROOT
-from tests.test_attention import A, build, inputs, repeat_steps
 
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
-LARGEST = 150_000  # bytes of a figure
+LARGEST, LARGEST_OF_PHOTOGRAPHS = 150_000, 1_000_000  # bytes of a figure
+INTRODUCTIONS = ("The decoders", "Pushing weights into place", "Reading a map with care")
+BULLETS = ("- **Map.**", "- **Use.**")
 REGISTRIES = {"score": SCORES, "align": ALIGNMENTS}
 IMAGE = re.compile(r"!\[[^\]]*\]\(([^)]+)\)")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -47,7 +47,13 @@ def gaps(text: str, stage: str, entry: Entry) -> list[str]:
     body = sections(text).get((stage, entry.name))
     if body is None:
         return [f"no section `{stage}: {entry.name}`"]
-    wanted = ["$", "<!-- code: ", *re.findall(r"\d{4}", entry.source), *(f"`{option}" for option in entry.options)]
+    wanted = [
+        "$",
+        "<!-- code: ",
+        *BULLETS,
+        *re.findall(r"\d{4}", entry.source),
+        *(f"`{option}" for option in entry.options),
+    ]
     return [f"`{stage}: {entry.name}` lacks {part}" for part in wanted if part not in body]
 
 
@@ -80,17 +86,28 @@ def test_every_mechanism_has_a_section_with_equation_code_source_and_options(sta
     assert named - {"none"} == set(REGISTRIES[stage])
 
 
+def test_what_is_around_the_core_has_equation_code_map_and_use_too() -> None:
+    part = re.search(r"^## Around the core\n(.*?)^## ", prose(chapter()), re.DOTALL | re.MULTILINE)[1]
+    _, *parts = re.split(r"^### (.*)\n", part, flags=re.MULTILINE)
+    bodies = dict(zip(parts[::2], parts[1::2], strict=True))
+    assert len(bodies) >= 15 and set(INTRODUCTIONS) < set(bodies)
+    for heading in set(bodies) - set(INTRODUCTIONS):
+        assert [wanted for wanted in ("$", "<!-- code: ", *BULLETS) if wanted not in bodies[heading]] == [], heading
+
+
 def test_section_that_is_missing_or_thin_is_noticed() -> None:
     entry = next(entry for entry in describe(SCORES) if entry.name == "cosine")
     assert gaps(chapter().replace("`score: cosine`", "cosine"), "score", entry) == ["no section `score: cosine`"]
     assert gaps(chapter().replace("`strength`", ""), "score", entry) == ["`score: cosine` lacks `strength"]
+    assert gaps(chapter().replace("- **Use.**", ""), "score", entry) == ["`score: cosine` lacks - **Use.**"]
 
 
 def test_figures_that_are_linked_exist_are_small_and_all_are_linked() -> None:
     linked = {CHAPTER.parent / path for path in IMAGE.findall(chapter())}
     assert {FIGURES / f"{name}.png" for name in DRAWINGS} <= linked
-    assert linked == set(FIGURES.glob("*.png"))
-    assert [path.name for path in linked if path.stat().st_size >= LARGEST] == []
+    assert linked == set(FIGURES.iterdir())
+    for path in linked:
+        assert path.stat().st_size < (LARGEST if path.stem in DRAWINGS else LARGEST_OF_PHOTOGRAPHS), path.name
 
 
 @pytest.mark.parametrize("page", [CHAPTER, CONTRIBUTING], ids=lambda path: path.name)
@@ -194,50 +211,3 @@ def test_positions_let_a_head_find_the_word_before_and_words_alone_cannot_tell_t
     assert torch.all(examples.look_at_itself(causal=True).triu(1) == 0)
     codes = examples.sinusoids(torch.arange(40), 16)
     torch.testing.assert_close(codes[1:] @ examples.move_back(16).T, codes[:-1], rtol=0, atol=1e-5)
-
-
-# The worked example of CONTRIBUTING
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", CONTRIBUTING.read_text(encoding="utf-8"), re.DOTALL)
-
-
-@pytest.fixture
-def city_block(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of the score that CONTRIBUTING adds, while it is registered."""
-    definition, line, equation = blocks("python")
-    space: dict = {"__name__": "contributed"}
-    exec(definition + "\n" + equation, space)
-    ((name, kind),) = eval(f"{{{line}}}", space).items()
-    monkeypatch.setitem(SCORES, name, kind)
-    monkeypatch.setitem(scores_by_equation.EQUATIONS, name, space[name])
-    return name
-
-
-@pytest.mark.parametrize("heads", [1, 3])
-def test_score_of_the_guide_follows_its_equation_and_its_gradient_is_right(city_block: str, heads: int) -> None:
-    data = {"score": city_block, "heads": heads, "dim": A}
-    scores_by_equation.test_contexts_and_weights_follow_the_equations(data)
-    scores_by_equation.test_gradients_agree_with_finite_differences(data)
-
-
-@pytest.mark.parametrize("align", ALIGNMENTS)
-def test_score_of_the_guide_goes_with_every_alignment_and_all_steps_at_once_are_one_by_one(
-    city_block: str, align: str
-) -> None:
-    attention, (queries, memory) = build({"score": city_block, "align": align, "heads": 3, "dim": A}).eval(), inputs()
-    together, one_by_one = (
-        attention.unroll(queries, attention.project(memory)),
-        repeat_steps(attention, queries, memory),
-    )
-    torch.testing.assert_close(together, one_by_one)
-    assert torch.all(together[1][1, ..., 4:] == 0)  # where the second memory is padded
-
-
-def test_section_of_the_guide_passes_the_test_of_the_chapter(city_block: str) -> None:
-    entry = next(entry for entry in describe(SCORES) if entry.name == city_block)
-    assert entry.summary and entry.source
-    assert gaps(chapter(), "score", entry) == [f"no section `score: {city_block}`"]
-    (section,) = blocks("markdown")
-    assert gaps(chapter() + "\n" + section, "score", entry) == []
