@@ -14,7 +14,7 @@ import yaml
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from multimodal_attn.attention import ALIGNMENTS, SCORES, build_attention
-from multimodal_attn.attention.registry import ALIASES, nearest
+from multimodal_attn.attention.registry import canonical, nearest
 from multimodal_attn.encoders import Encoder, build_encoder
 from multimodal_attn.errors import CheckpointError, ConfigError
 from tasks.cli import TASKS, look_up
@@ -84,12 +84,6 @@ def parse_mechanism(text: str) -> dict[str, Any]:
         )
     build_attention(attention | {"heads": 1, "dim": 1}, 1, 1)  # raises
     return {key: canonical(value) if key in ("score", "align") else value for key, value in attention.items()}
-
-
-def canonical(name: str) -> str:
-    """One name for all by which a mechanism goes."""
-    plain = str(name).lower().replace("-", "_")
-    return ALIASES.get(plain, plain)
 
 
 def parse_mapping(text: str) -> dict[str, Any]:

@@ -77,11 +77,13 @@ class Solver(nn.Module):
 
     @torch.no_grad()
     def accuracy(self, task: Planted) -> tuple[float, float]:
-        """How often the answer is right, and how often the planted place has the highest weight."""
+        """How often the answer is right, and how often the planted place has the highest weight: of the one head that
+        finds it most often, since another may be idle, or of all heads together."""
         context, weights = self.attention.unroll(task.queries, self.attention.project(task.memory))
         right = self.read(context).argmax(-1) == task.answers
-        found = (weights.argmax(-1) == task.places.unsqueeze(-1)) & (weights.amax(-1) > 0)
-        return right.float().mean().item(), found.float().mean().item()
+        looks = torch.cat([weights, weights.sum(3, keepdim=True)], 3)  # (B, M, T, N + 1, S)
+        found = (looks.argmax(-1) == task.places.unsqueeze(-1)) & (looks.amax(-1) > 0)
+        return right.float().mean().item(), found.float().mean((0, 1, 2)).max().item()
 
 
 def learn(mechanism: dict, form: str, n_steps: int = 800, lr: float = 0.02) -> tuple[float, float]:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_attn.attention import Attention, NoAttention, build_attention
-from multimodal_attn.errors import ConfigError
 from multimodal_attn.memory import Memory, select_queries
 
 B, S, M, T = 2, 7, 3, 5  # inputs, places, queries per input, steps
@@ -244,7 +243,7 @@ def test_lower_precisions_stay_close(data: dict, dtype: torch.dtype, tolerance: 
     torch.testing.assert_close(found[1].double(), weights, rtol=tolerance, atol=tolerance)
 
 
-# Configuration
+# Without attention
 
 
 @torch.no_grad()
@@ -257,28 +256,3 @@ def test_no_attention_gives_an_empty_context_and_no_heads() -> None:
     assert step.context.shape == (B, M, 0) and step.weights.shape == (B, M, 0, S)
     contexts, weights = attention.unroll(queries, keys)
     assert contexts.shape == (B, M, T, 0) and weights.shape == (B, M, T, 0, S)
-
-
-@pytest.mark.parametrize(
-    "data, named",
-    [
-        ({"score": "aditive"}, "'additive'"),
-        ({"score": "scaled-dott"}, "'scaled_dot'"),
-        ({"align": "sofmax"}, "'softmax'"),
-        ({"align": "non"}, "'none'"),
-        ({"align": None}, "none"),
-        ({"temprature": 2}, "temperature"),
-        ({"algin": "uniform"}, "align"),
-        ({"heads": 2}, "heads"),
-        ({"heads": 0}, "heads"),
-        ({"temperature": 0}, "temperature"),
-        ({"score": "general", "project": False}, "project"),
-        ({"score": "dot", "project": False}, "project"),
-        ({"align": "static", "temperature": 2}, "temperature"),
-    ],
-    ids=str,
-)
-def test_mistakes_are_answered_in_one_line_with_the_right_name(data: dict, named: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        build_attention({"dim": A} | data, Q, D)
-    assert named in str(caught.value) and "\n" not in str(caught.value)

@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from multimodal_attn.attention import ALIGNMENTS, Attention, Choice, Gumbel, Hard, describe, reinforce
-from multimodal_attn.memory import Memory
+from multimodal_attn.attention import Choice, Gumbel, Hard, reinforce
 from tests.test_attention import B, D, M, Q, S, T, build, inputs
 
 N = 3
@@ -203,38 +202,6 @@ def test_straight_through_gradient_is_that_of_the_softmax_with_the_same_noise() 
     (expected,) = torch.autograd.grad(((noisy / 0.7).softmax(-1) * pull).sum(), row)
     torch.testing.assert_close(torch.autograd.grad((hard * pull).sum(), row)[0], expected)
     assert torch.equal(hard.argmax(-1), noisy.argmax(-1))
-
-
-# Gradients, and the list
-
-
-SMOOTH = ("sparsemax", "entmax_1.5", "local_m", "local_p", "monotonic", "mocha", "forward", "forward_agent")
-
-
-@pytest.mark.parametrize("heads", [1, 3])
-@pytest.mark.parametrize("name", SMOOTH)
-def test_gradients_agree_with_finite_differences(name: str, heads: int) -> None:
-    options = {"noise": 0.0} if name in ("monotonic", "mocha") else {}
-    attention: Attention = build({"score": "general", "align": name, "heads": heads, "dim": 9, **options}).train()
-    asked, memory = inputs()
-    tensors = (asked[:, :, :3].clone().requires_grad_(), memory.values.requires_grad_(), *attention.parameters())
-
-    def outputs(queries: Tensor, values: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor]:
-        return attention.unroll(queries, attention.project(Memory(values, memory.mask)))
-
-    assert torch.autograd.gradcheck(outputs, tensors, fast_mode=True)
-
-
-def test_list_of_mechanisms_names_source_and_options_of_each() -> None:
-    entries = {entry.name: entry for entry in describe(ALIGNMENTS)}
-    assert all(entry.summary and entry.source and "\n" not in entry.summary for entry in entries.values())
-    assert entries["softmax"].options == {"temperature": 1.0} and entries["static"].options == {}
-    assert entries["local_p"].options == {"window": 10}
-
-
-@pytest.mark.parametrize("name, known", [("local-p", "local_p"), ("Soft", "softmax"), ("entmax", "entmax_1.5")])
-def test_other_spellings_of_a_name_mean_the_same(name: str, known: str) -> None:
-    assert type(build({"align": name, "dim": 9}).align) is ALIGNMENTS[known]
 
 
 def test_shapes_are_those_of_the_contract() -> None:

@@ -19,8 +19,7 @@ class Missing:
 
 sys.meta_path.insert(0, Missing())
 import torch
-from multimodal_attn.attention import ALIGNMENTS, SCORES, build_attention
-from multimodal_attn.memory import Memory
+from multimodal_attn.attention import ALIGNMENTS, SCORES, Memory, build_attention
 
 for score in SCORES:
     for align in ALIGNMENTS:

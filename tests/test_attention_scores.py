@@ -1,5 +1,6 @@
 """Every score beyond the basic ones against its equation, written out place by place and step by step in float64."""
 
+from copy import deepcopy
 from itertools import product
 from math import exp, log, sqrt
 
@@ -158,9 +159,34 @@ def test_strength_of_a_cosine_and_width_of_a_kernel_are_as_asked_before_training
     query, keys = queries[:, :, 0], cosine_score.keys(memory.values)
     torch.testing.assert_close(keys.norm(dim=-1), torch.ones(B, heads, S).double())
     torch.testing.assert_close(cosine_score.queries(query).norm(dim=-1), torch.full((B, heads, M), 4.0).double())
-    fixed, learned = (build({"score": "gaussian", "heads": heads, "dim": A, "learned": on}).score for on in (0, 1))
+    fixed, learned = (
+        build({"score": "gaussian", "heads": heads, "dim": A, "learned": on}).score for on in (False, True)
+    )
     torch.testing.assert_close(fixed.log_width.exp(), torch.full((heads,), sqrt(A / heads)).double())
     assert "log_width" in dict(learned.named_parameters()) and "log_width" not in fixed.state_dict()
+
+
+def energies_of(attention: Attention, query: Tensor, values: Tensor) -> Tensor:
+    looked = attention.score.remember(torch.linspace(0, 1, B * M * S).view(B, M, 1, S).to(values.dtype), ())
+    keys = attention.project(Memory(values)).keys
+    return attention.score(attention.score.queries(query), keys, looked).double()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("autocast", [False, True], ids=["bfloat16", "autocast"])
+@pytest.mark.parametrize("score", ["additive", "mlp", "location", "coverage"])
+def test_large_sum_of_v_costs_no_digits_in_half_precision(score: str, autocast: bool) -> None:
+    """As 2 v . sigmoid(2 x) - sum(v), the energies would have the rounding error of two numbers near 50."""
+    exact = build({"score": score, "dim": 512})
+    exact.score.v.add_(0.1)
+    assert exact.score.v.sum() > 40
+    dtype = torch.float32 if autocast else torch.bfloat16
+    queries, memory = inputs()
+    expected = energies_of(exact, queries[:, :, 0], memory.values)
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        found = energies_of(deepcopy(exact).to(dtype), queries[:, :, 0].to(dtype), memory.values.to(dtype))
+    error = (found - expected).square().mean().sqrt()
+    assert error < 0.02 * expected.std()
 
 
 @torch.no_grad()

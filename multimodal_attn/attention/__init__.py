@@ -13,6 +13,7 @@ from multimodal_attn.attention.scores import MLP, Additive, Constant, Dot, Gener
 from multimodal_attn.attention.sentinel import Sentinel
 from multimodal_attn.attention.sparse import Entmax15, Sparsemax
 from multimodal_attn.attention.windows import LocalMonotonic, LocalPredictive
+from multimodal_attn.memory import Memory
 
 __all__ = [
     "ALIGNMENTS",
@@ -40,6 +41,7 @@ __all__ = [
     "LocalPredictive",
     "LocationAware",
     "MLP",
+    "Memory",
     "MoChA",
     "Monotonic",
     "NoAttention",

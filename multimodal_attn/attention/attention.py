@@ -7,13 +7,13 @@
 Nothing is kept on the module between steps, and weights are a return value.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from multimodal_attn.attention.alignments import Aligned, Alignment, Choice, stack_steps
-from multimodal_attn.attention.registry import ALIGNMENTS, SCORES, build, find, share_options
+from multimodal_attn.attention.alignments import Aligned, Alignment, Choice, positive, stack_steps
+from multimodal_attn.attention.registry import ALIGNMENTS, SCORES, build, find, share_options, typed
 from multimodal_attn.attention.scores import Constant, State, Twin, split_heads
 from multimodal_attn.attention.sentinel import Sentinel
 from multimodal_attn.errors import ConfigError
@@ -33,12 +33,18 @@ class AttentionConfig:
     is left, passed to the score or the alignment that knows it.
     """
 
-    score: str = "additive"
+    score: str = "scaled_dot"
     align: str = "softmax"
     heads: int = 1
     dim: int = 512
     sentinel: bool = False
     options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for own in fields(self):
+            typed(own.name, getattr(self, own.name), own.type)
+        positive(self.heads, "heads")
+        positive(self.dim, "dim")
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> "AttentionConfig":
@@ -72,13 +78,14 @@ class Attention(nn.Module):
     def __init__(self, config: AttentionConfig, query_dim: int, memory_dim: int) -> None:
         super().__init__()
         heads, dim = config.heads, config.dim
-        if heads < 1 or dim % heads or memory_dim % heads:
+        if dim % heads or memory_dim % heads:
             raise ConfigError(f"attention: {heads} heads must divide dim {dim} and the memory's width {memory_dim}")
         align, score = find(ALIGNMENTS, config.align, "align"), find(SCORES, config.score, "score")
         _check_sentinel(config, align)
-        score = score if align.reads_energies else Constant
         sizes = {"query_dim": query_dim, "memory_dim": memory_dim, "dim": dim, "heads": heads}
         of_align, of_score = share_options(config.options, OWN, align, score)
+        if not align.reads_energies:
+            score = _without_score(config, of_score)
         self.context_dim = memory_dim
         self.align = build(align, sizes, of_align)
         if config.sentinel:
@@ -154,8 +161,9 @@ class Attention(nn.Module):
 
 
 class NoAttention(nn.Module):
-    """The contract of a decoder that never looks: a context of width 0 and weights of 0 heads."""
+    """No look at any place: a context of width 0 and weights of 0 heads, for a decoder that reads the summary only."""
 
+    source = "Sutskever, Vinyals, Le 2014; Vinyals et al. 2015, section 3.1: the summary as first state"
     context_dim = 0
     takes_sentinel = False
 
@@ -184,6 +192,16 @@ def build_attention(data: dict[str, Any], query_dim: int, memory_dim: int) -> At
         _check_sentinel(config, NoAttention)
         return NoAttention()
     return Attention(config, query_dim, memory_dim)
+
+
+def _without_score(config: AttentionConfig, options: dict[str, Any]) -> type[Constant]:
+    """The score for an alignment that reads none, so that no option of another one can have an effect."""
+    if options:
+        raise ConfigError(
+            f"attention: align {config.align!r} looks at no score, so {', '.join(options)} of score {config.score!r}"
+            " would change nothing; leave it out"
+        )
+    return Constant
 
 
 def _check_sentinel(config: AttentionConfig, align: type[Alignment] | type[NoAttention]) -> None:

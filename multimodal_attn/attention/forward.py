@@ -47,6 +47,9 @@ class Forward(Alignment):
 class ForwardAgent(Forward):
     """Forward attention with a transition agent: a network that reads context and query says how likely it is to move
     on, u, at the next step; the step before counts (1 - u) where it stays and u where it moves on.
+
+    The paper's agent reads the previous output as well, which an attention does not see; a query that has read the
+    words, as a decoder's has, knows it.
     """
 
     source = "Zhang, Ling, Dai 2018, section 3, algorithm 2"

@@ -12,6 +12,7 @@ from torch.nn import functional
 from multimodal_attn.attention.alignments import Aligned, Alignment, for_all_steps, positive
 from multimodal_attn.attention.masking import first_place, masked_softmax, widen
 from multimodal_attn.attention.scores import State
+from multimodal_attn.errors import ConfigError
 
 
 class Monotonic(Alignment):
@@ -20,12 +21,16 @@ class Monotonic(Alignment):
     Args:
         bias: r before training; negative, so that a walk at first expects to go on for about exp(-r) places.
         noise: standard deviation of the normal noise in training, which makes the network prefer clear decisions.
+
+    Of the paper's changed energy (section 2.4) only the offset r is here; the score is not normalised to g v / |v|.
     """
 
-    source = "Raffel et al. 2017, sections 2.2 to 2.5"
+    source = "Raffel et al. 2017, sections 2.2, 2.3, 2.5, and the offset of 2.4"
 
     def __init__(self, bias: float = -2.0, noise: float = 1.0) -> None:
         super().__init__()
+        if noise < 0:
+            raise ConfigError(f"attention: noise must not be negative, but is {noise}")
         self.bias = nn.Parameter(torch.tensor(bias))
         self.noise = noise
 

@@ -53,12 +53,12 @@ class Score(nn.Module):
 
 
 class Dot(Score):
-    """(W_q q) . (W_k k), the dot score of Luong et al. 2015 (eq. 8) between projections to a common width.
+    """(W_q q) . (W_k k), the dot score of Luong et al. 2015 between projections to a common width.
 
     project=False compares query and value themselves, as in the paper; it needs Q = D and one head.
     """
 
-    source = "Luong, Pham, Manning 2015, eq. 8"
+    source = "Luong, Pham, Manning 2015, section 3.1, dot"
     scale = 1.0
 
     def __init__(self, query_dim: int, memory_dim: int, dim: int, heads: int = 1, project: bool = True) -> None:
@@ -93,7 +93,7 @@ class ScaledDot(Dot):
 class General(Score):
     """q . (W k), a bilinear form; W is applied to the values, so it costs nothing per query. `dim` is not used."""
 
-    source = "Luong, Pham, Manning 2015, eq. 8"
+    source = "Luong, Pham, Manning 2015, section 3.1, general"
 
     def __init__(self, query_dim: int, memory_dim: int, dim: int, heads: int = 1) -> None:
         super().__init__(heads)
@@ -130,10 +130,12 @@ class Additive(Score):
 
     def read(self, hidden: Tensor) -> Tensor:
         """v . tanh(hidden), (B, N, M, S, A) -> (B, N, M, S)"""
+        v, shape = self.v.to(hidden.dtype).unsqueeze(-1), hidden.shape[:-1]  # (N, A, 1)
+        if _is_coarse(hidden):
+            return (hidden.tanh().flatten(2, 3) @ v).view(shape)
         # tanh(x) = 2 sigmoid(2x) - 1, and torch's sigmoid is six times as fast as its tanh on a CPU
-        v = self.v.to(hidden.dtype).unsqueeze(-1)  # (N, A, 1)
         energies = torch.sigmoid(2 * hidden).flatten(2, 3) @ v  # (B, N, M*S, 1)
-        return (2 * energies - v.sum(1, keepdim=True)).view(hidden.shape[:-1])  # (B, N, M, S)
+        return (2 * energies - v.sum(1, keepdim=True)).view(shape)  # (B, N, M, S)
 
 
 class MLP(Additive):
@@ -180,6 +182,12 @@ class Twin(Score):
 
     def remember(self, weights: Tensor, state: State) -> State:
         return self.first.remember(weights, state)
+
+
+def _is_coarse(x: Tensor) -> bool:
+    """Whether products of x may have few digits, so that a difference of two large ones is lost: in half precision,
+    under autocast, and on a GPU, which may multiply single precision as TF32."""
+    return not x.is_cpu or x.dtype.itemsize < 4 or torch.is_autocast_enabled("cpu")
 
 
 def add_pairs(queries: Tensor, keys: Tensor) -> Tensor:
