@@ -1,0 +1,68 @@
+"""Draws one score of several training runs against the passes over the data: docs/figures/learning.png.
+
+    python -m docs.learning_curves 'at once=runs/a/metrics.csv' 'phones first+8.6=runs/b/metrics.csv' --score val/wer
+
+A number behind + says how many passes the run had had before, in another run.
+"""
+
+import argparse
+import csv
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+from multimodal_attn.render.sheet import EDGE, FAINT, INK, NUMBER_SIZE, PAPER
+from multimodal_attn.render.text import load_font
+
+SIZE, MARGINS = (720, 400), (56, 24, 150, 44)  # pixels; left, top, right, bottom
+COLOURS = ("#a54a00", "#3a5a8c", "#4a7a3a", "#7a4a8c")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Draw learning curves.")
+    parser.add_argument("runs", nargs="+", metavar="NAME[+PASSES]=METRICS.CSV")
+    parser.add_argument("--score", default="val/wer")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "figures" / "learning.png")
+    options = parser.parse_args()
+    draw_curves(dict(read_run(run, options.score) for run in options.runs), options.score).save(
+        options.out, optimize=True
+    )
+
+
+def read_run(text: str, score: str) -> tuple[str, list[tuple[float, float]]]:
+    """Name, and (passes, score) of every validation."""
+    name, path = text.split("=", 1)
+    name, _, before = name.partition("+")
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row.get(score)]
+    return name, [(float(before or 0) + int(row["epoch"]) + 1, float(row[score])) for row in rows]
+
+
+def draw_curves(curves: dict[str, list[tuple[float, float]]], score: str) -> Image.Image:
+    """Scores from 0 to 1 upwards, passes to the right; each curve's name stands at its end."""
+    picture = Image.new("RGB", (2 * SIZE[0], 2 * SIZE[1]), PAPER)  # to be halved, for smooth lines
+    draw, font = ImageDraw.Draw(picture), load_font(2 * NUMBER_SIZE, "a")
+    left, top, right, bottom = (2 * margin for margin in MARGINS)
+    width, height = picture.width - left - right, picture.height - top - bottom
+    longest = max(x for points in curves.values() for x, _ in points)
+
+    def spot(x: float, y: float) -> tuple[float, float]:
+        return left + x / longest * width, top + (1 - y) * height
+
+    for tenth in range(0, 11, 2):
+        draw.line([spot(0, tenth / 10), spot(longest, tenth / 10)], EDGE, 2)
+        draw.text((left - 12, spot(0, tenth / 10)[1]), f"{10 * tenth} %", FAINT, font, anchor="rm")
+    for x in range(0, int(longest) + 1, 5):
+        draw.text((spot(x, 0)[0], top + height + 12), str(x), FAINT, font, anchor="ma")
+    draw.text((left + width, picture.height - 8), "passes over the data", FAINT, font, anchor="rb")
+    draw.text((left, picture.height - 8), score.removeprefix("val/").upper(), INK, font, anchor="lb")
+    for (name, points), colour in zip(curves.items(), COLOURS, strict=False):
+        draw.line([spot(*point) for point in points], colour, 6, joint="curve")
+        for x, y in (spot(*point) for point in points):
+            draw.ellipse((x - 7, y - 7, x + 7, y + 7), colour)
+        draw.text((spot(*points[-1])[0] + 16, spot(*points[-1])[1]), name, colour, font, anchor="lm")
+    return picture.resize(SIZE, Image.Resampling.LANCZOS)
+
+
+if __name__ == "__main__":
+    main()
