@@ -61,7 +61,7 @@ def export_main(task: str, argv: list[str]) -> int:
             "commit": args.commit,
             "epochs": [each["epoch"] for each in checkpoints],
             "steps": [each["global_step"] for each in checkpoints],
-            "training": yaml.safe_load(checkpoint["config"]) | {"ckpt_path": None},
+            "training": _portable(yaml.safe_load(checkpoint["config"]) | {"ckpt_path": None}),
         },
         "n_parameters": {"encoder": count_parameters(model.encoder), "decoder": count_parameters(model.decoder)},
     }
@@ -104,6 +104,11 @@ def start_encoder(encoder: Encoder, path: Path) -> None:
             f"encoder_from: the encoder in {path} is built otherwise than `model.encoder` says; make them alike"
         )
     encoder.load_state_dict(known, strict=False)
+
+
+def _portable(config: dict[str, Any]) -> dict[str, Any]:
+    """Without the name of the folder that the model was trained in."""
+    return json.loads(json.dumps(config).replace(f"{Path.cwd()}/", ""))
 
 
 def _read_json(path: Path) -> dict[str, Any]:
