@@ -217,6 +217,7 @@ def test_keys_step_play_and_let_go(shown):
     shown.keyboard.press("End")
     shown.keyboard.press("Enter")
     shown.wait_for_function(f"{IS_PAUSED} && {NOW} >= 1.3")
+    expect(shown.get_by_role("button", name="Play")).to_be_visible()  # what playing selects is over
     shown.keyboard.press("Escape")
     assert selected(shown) == []
 
