@@ -10,6 +10,8 @@ from multimodal_attn.encoders import SoundBatch
 from multimodal_attn.memory import Memory
 from multimodal_attn.sound import RATE
 
+FAST = 1024  # a multiple of it has a fast Fourier transform; a prime length takes several times as long
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -41,7 +43,8 @@ def change_sounds(sounds: SoundBatch, options: Augmentation) -> SoundBatch:
     samples, lengths = sounds.samples, sounds.lengths
     if len(set(options.speeds)) > 1:
         change = torchaudio.transforms.SpeedPerturbation(RATE, list(options.speeds))
-        samples, lengths = change(samples, lengths)
+        with torch.autocast(samples.device.type, enabled=False):  # 8 bits of bfloat16 would drown the high frequencies
+            samples, lengths = change(samples, lengths)
         lengths = lengths.long().clamp(max=samples.shape[1])
     if options.noise:
         samples = add_noise(SoundBatch(samples, lengths), options)
@@ -49,18 +52,21 @@ def change_sounds(sounds: SoundBatch, options: Augmentation) -> SoundBatch:
 
 
 def add_noise(sounds: SoundBatch, options: Augmentation) -> Tensor:
-    """Noise whose power falls by 0 to 6 dB an octave, at a random ratio to the sound's own power."""
-    samples, real = sounds.samples, sounds.mask
-    n_sounds, n = samples.shape
-    draw = torch.rand(3, n_sounds, 1, device=samples.device)
-    spectrum = torch.fft.rfft(torch.randn_like(samples))
-    tilt = torch.arange(1, spectrum.shape[1] + 1, device=samples.device).float() ** -draw[0]
-    noise = torch.fft.irfft(spectrum * tilt, n)
+    """Noise whose power falls by 0 to 6 dB an octave, at a random ratio to the sound's own power, for some of them."""
+    noisy = (torch.rand(len(sounds.samples), device=sounds.samples.device) < options.noise).nonzero().squeeze(1)
+    if not len(noisy):
+        return sounds.samples
+    samples, real = sounds.samples[noisy], sounds.mask[noisy]
+    n = samples.shape[1]
+    steepness, ratio = torch.rand(2, len(noisy), 1, device=samples.device)
+    spectrum = torch.fft.rfft(torch.randn(len(noisy), n + -n % FAST, device=samples.device))
+    tilt = torch.arange(1, spectrum.shape[1] + 1, device=samples.device).float() ** -steepness
+    noise = torch.fft.irfft(spectrum * tilt)[:, :n]
     power = (samples * real).square().sum(1, keepdim=True) / real.sum(1, keepdim=True)
     low, high = options.snr
-    wanted = power / 10 ** ((low + (high - low) * draw[1]) / 10)
+    wanted = power / 10 ** ((low + (high - low) * ratio) / 10)
     noise = noise * (wanted / noise.square().mean(1, keepdim=True)).sqrt()
-    return samples + noise * (draw[2] < options.noise)
+    return sounds.samples.index_add(0, noisy, noise)
 
 
 def mask_features(features: Memory, options: Augmentation) -> Memory:
