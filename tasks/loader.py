@@ -46,7 +46,8 @@ class LengthSampler:
 
     lengths: of the examples, in any unit. most: of a batch, the longest times their number, about. n_most: of a batch,
     their number. easy_epochs: so many epochs at the start, as long as the others, take only batches of lengths up to
-    `easy`, again and again. Every rank gets an equal number of batches.
+    `easy`, again and again. Every rank gets an equal number of batches, and all of them like lengths at a time, since
+    each step waits for the slowest.
     """
 
     def __init__(
@@ -73,11 +74,12 @@ class LengthSampler:
         rng = np.random.default_rng((self.seed, self.epoch))
         order = np.argsort(self.lengths * rng.uniform(0.9, 1.1, len(self.lengths)), kind="stable")
         batches = np.split(order, np.cumsum(self.sizes)[:-1])
-        wanted = len(self) * self.n_ranks
         n = len(batches)
         if self.epoch < self.easy_epochs:
             n = max(1, sum(self.lengths[batch].max() <= self.easy for batch in batches))  # the first ones
-        turns = np.concatenate([rng.permutation(n) for _ in range(-(-wanted // n))])[:wanted][self.rank :: self.n_ranks]
+        groups = -(-n // self.n_ranks)  # of neighbours; what the last one lacks comes from the beginning
+        turns = np.concatenate([rng.permutation(groups) for _ in range(-(-len(self) // groups))])[: len(self)]
+        turns = (turns * self.n_ranks + self.rank) % n
         for turn in turns[self.first :]:
             yield [(int(index), self.epoch) for index in batches[turn]]
 

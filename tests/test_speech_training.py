@@ -154,6 +154,13 @@ def test_ranks_share_the_batches() -> None:
     assert {index for share in shares for batch in share for index in batch} == set(range(37))
 
 
+def test_ranks_have_like_lengths_at_every_step() -> None:
+    lengths = np.linspace(1, 9, 370)
+    ranks = [LengthSampler(lengths, 2000.0, 5, 0, 0.0, 3, rank, 2) for rank in (0, 1)]
+    longest = np.array([[lengths[[i for i, _ in batch]].max() for batch in sampler] for sampler in ranks])
+    assert (longest.max(0) / longest.min(0)).max() < 1.3 and longest.std() > 1
+
+
 def test_short_clips_of_a_speaker_are_joined() -> None:
     lengths = [0.4, 0.5, 3.0, 0.6, 0.3, 0.9]
     examples = [
