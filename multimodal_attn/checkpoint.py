@@ -18,6 +18,7 @@ from multimodal_attn.errors import CheckpointError, ConfigError
 from multimodal_attn.language_model import LanguageModelConfig
 from multimodal_attn.model import Model, build_model
 from multimodal_attn.search import SearchConfig
+from multimodal_attn.word_model import WordModelConfig
 
 FORMAT = "multimodal-attn/checkpoint/1"
 PARAMETERS, TOKENIZER, CONFIG, CARD = "model.safetensors", "tokenizer.json", "config.json", "README.md"
@@ -71,6 +72,7 @@ def describe(model: Model) -> dict[str, Any]:
         "decoder": asdict(model.decoder.config),
         "ctc": model.ctc is not None,
         "language": asdict(model.language.config) if model.language else None,
+        "words": asdict(model.words.config) if model.words else None,
     }
 
 
@@ -82,8 +84,9 @@ def model_from_dict(data: dict[str, Any], tokenizer: Tokenizer, where: object) -
         raise CheckpointError(f"{where}: no sense {sense!r}; update multimodal-attn")
     parts = _from_dict(SENSES[sense][0], encoder, where), _from_dict(DecoderConfig, data["decoder"], where)
     language = _from_dict(LanguageModelConfig, data["language"], where) if data.get("language") else None
+    words = _from_dict(WordModelConfig, data["words"], where) if data.get("words") else None
     try:
-        return build_model(*parts, tokenizer, data.get("ctc", False), language)
+        return build_model(*parts, tokenizer, data.get("ctc", False), language, words)
     except ConfigError as error:
         raise CheckpointError(f"{where}: {error}") from error
 

@@ -21,6 +21,7 @@ from multimodal_attn.search import Hypotheses, SearchConfig, beam_search
 from multimodal_attn.timing import token_spans, word_times
 from multimodal_attn.tokens import END, NEVER_SAID, START, ids_to_text
 from multimodal_attn.trace import AttentionTrace, Origin, Token, Word
+from multimodal_attn.word_model import WordModel, WordModelConfig, WordScorer
 
 N_ALTERNATIVES = 5
 
@@ -35,7 +36,8 @@ class Reading(NamedTuple):
 class Model(nn.Module):
     """encoder(batch) -> Memory; decoder over it; tokenizer for its ids.
 
-    Where there are such: ctc, a second reader of the memory, and language, a language model that a search may ask.
+    Where there are such: ctc, a second reader of the memory, and language and words, models of text that a search may
+    ask.
     """
 
     def __init__(
@@ -45,12 +47,13 @@ class Model(nn.Module):
         tokenizer: Tokenizer,
         ctc: CTCHead | None = None,
         language: LanguageModel | None = None,
+        words: WordModel | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
         self.tokenizer = tokenizer
-        self.ctc, self.language = ctc, language
+        self.ctc, self.language, self.words = ctc, language, words
 
     @property
     def n_heads(self) -> int:
@@ -69,6 +72,8 @@ class Model(nn.Module):
             scorers.append(CTCPrefixScorer(_present(self.ctc, "ctc")(memory), memory.mask))
         if config.lm:
             scorers.append(LanguageModelScorer(_present(self.language, "lm")))
+        if config.words:
+            scorers.append(WordScorer(_present(self.words, "words")))
         return scorers
 
 
@@ -78,12 +83,14 @@ def build_model(
     tokenizer: Tokenizer,
     ctc: bool = False,
     language: LanguageModelConfig | None = None,
+    words: WordModelConfig | None = None,
 ) -> Model:
     """A model with fresh parameters (the encoder's may come from a file, see ImageEncoderConfig.weights)."""
     senses, n_tokens = build_encoder(encoder), tokenizer.get_vocab_size()
     head = CTCHead(senses.dim, n_tokens) if ctc else None
     fluent = LanguageModel(language, n_tokens) if language else None
-    return Model(senses, build_decoder(decoder, senses.dim, n_tokens), tokenizer, head, fluent)
+    counted = WordModel(words, n_tokens) if words else None
+    return Model(senses, build_decoder(decoder, senses.dim, n_tokens), tokenizer, head, fluent, counted)
 
 
 @torch.inference_mode()

@@ -30,6 +30,7 @@ class SearchConfig:
         max_length: tokens at most, the end not counted.
         ctc: weight of the CTC head's prefix scores; the decoder has the rest, so 1 leaves it out.
         lm: weight of the language model's log-probabilities.
+        words: weight of the word model's.
         length_bonus: added for every token; of use when length_penalty is below 1.
         end_margin: an end counts only if its score is at least this much (mostly below 0) above the best other token's.
         max_length_ratio: tokens at most per place of the memory, where that is below max_length; 0 is no limit.
@@ -43,6 +44,7 @@ class SearchConfig:
     max_length: int = 30
     ctc: float = 0.0
     lm: float = 0.0
+    words: float = 0.0
     length_bonus: float = 0.0
     end_margin: float | None = None
     max_length_ratio: float = 0.0
@@ -51,8 +53,8 @@ class SearchConfig:
     def __post_init__(self) -> None:
         if self.beam < 1 or self.max_length < 1 or not 0 <= self.min_length <= self.max_length or self.no_repeat < 0:
             raise ConfigError(f"search: beam and max_length start at 1, min_length is at most max_length: {self}")
-        if not 0 <= self.ctc <= 1 or min(self.lm, self.max_length_ratio, self.max_coverage) < 0:
-            raise ConfigError(f"search: ctc lies between 0 and 1; lm and the limits are not negative: {self}")
+        if not 0 <= self.ctc <= 1 or min(self.lm, self.words, self.max_length_ratio, self.max_coverage) < 0:
+            raise ConfigError(f"search: ctc lies between 0 and 1; lm, words and the limits are not negative: {self}")
 
 
 class Hypotheses(NamedTuple):
@@ -112,7 +114,7 @@ def beam_search(
 
 def _weigh(decoder: DecoderScorer, config: SearchConfig, scorers: Sequence[Scorer]) -> list[tuple[float, Scorer]]:
     """Scorers with their weights, those without any left out."""
-    for option in {"ctc", "lm"} - {scorer.option for scorer in scorers}:
+    for option in {"ctc", "lm", "words"} - {scorer.option for scorer in scorers}:
         if getattr(config, option):
             raise ConfigError(
                 f"search: {option} is {getattr(config, option)}, but the model has no part for it; set it to 0"

@@ -17,6 +17,7 @@ from multimodal_attn.errors import CheckpointError, UserError
 from multimodal_attn.model import Model
 from multimodal_attn.predictor import search_with
 from multimodal_attn.search import SearchConfig
+from multimodal_attn.word_model import WordModel, build_word_model
 from tasks.resume import RUNS, find_checkpoint, read_checkpoint
 
 CHECKPOINTS = Path(__file__).resolve().parents[1] / "checkpoints"
@@ -38,6 +39,12 @@ def build_parser(task: str) -> argparse.ArgumentParser:
         "--search", type=yaml.safe_load, default={}, help="search defaults to release, such as '{beam: 8, lm: 0.3}'"
     )
     parser.add_argument("--language", type=Path, help="a checkpoint of `language fit`, to be part of the model")
+    parser.add_argument(
+        "--words",
+        type=yaml.safe_load,
+        help="text whose words and their order become part of the model, such as '{files: [text.txt], manifests: "
+        "[manifest.tsv], sets: [ls]}', see `language fit`",
+    )
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     parser.add_argument("--card", type=Path, help="text of the model card, Markdown")
     parser.add_argument("--scores", type=Path, help="JSON file of scores, as `test` writes it")
@@ -55,6 +62,8 @@ def export_main(task: str, argv: list[str]) -> int:
         from tasks.language.module import load_language_model  # which builds on this module
 
         model.language = load_language_model(args.language, model.tokenizer)
+    if args.words:
+        model.words = count_words(args.words, model.tokenizer)
     about = {
         "metrics": _read_json(args.scores) if args.scores else {},
         "provenance": {
@@ -69,6 +78,17 @@ def export_main(task: str, argv: list[str]) -> int:
     save_checkpoint(args.out, model, search, task, about, card)
     print(f"{', '.join(map(str, paths))} -> {args.out}")
     return 0
+
+
+def count_words(text: dict[str, list[str]], tokenizer: Tokenizer) -> WordModel:
+    """The word model of files, manifests and sets, as `read_sentences` takes them."""
+    from tasks.language.datamodule import read_sentences  # which builds on this module
+
+    try:
+        sentences = read_sentences(**({"files": []} | text))
+    except TypeError as error:
+        raise UserError(f"--words takes files, manifests and sets, each a list, not {text!r}") from error
+    return build_word_model((sentence.text for sentence in sentences), tokenizer)
 
 
 def average(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
