@@ -172,10 +172,12 @@ def completed(argv: list[str], task: str, folder: Path) -> list[str]:
 
 
 def released_config(folder: Path, task: str) -> dict[str, Any] | None:
-    """The config that a released model was trained with, to be scored in float32 in a run folder of its own."""
+    """The config that a released model was trained with, to be scored in float32, on what this machine has, in a run
+    folder of its own."""
     released = read_config(folder)
     config = released.get("provenance", {}).get("training")
     if config:
         config["trainer"] |= {"precision": "32-true", "default_root_dir": str(RUNS / task / folder.resolve().name)}
+        config["trainer"] |= {"accelerator": "auto", "devices": "auto", "strategy": "auto", "num_nodes": 1}
         config["model"]["search"] |= released["search"]
     return config

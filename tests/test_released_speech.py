@@ -1,4 +1,4 @@
-"""The released digits model on real recordings, and on what is no speech."""
+"""The released speech models on real recordings, on the app's examples, and on what is no speech."""
 
 import numpy as np
 import pytest
@@ -7,16 +7,19 @@ import soundfile
 from multimodal_attn.predictor import Predictor, load
 from multimodal_attn.sound import RATE
 from multimodal_attn.trace import AttentionTrace
+from multimodal_attn.ui.senses import SOUND
 from tasks.speech.datasets import load_utterances
 from tasks.speech.metrics import speech_scores
 from tests.conftest import ROOT, SHARED, needs_shared
 
-DIGITS = ROOT / "checkpoints" / "speech-digits"
+
+@pytest.fixture(scope="module", params=["speech-digits", "speech-english"])
+def predictor(request: pytest.FixtureRequest) -> Predictor:
+    return load(ROOT / "checkpoints" / request.param)
 
 
-@pytest.fixture(scope="module")
-def predictor() -> Predictor:
-    return load(DIGITS)
+digits = pytest.mark.parametrize("predictor", ["speech-digits"], indirect=True)
+english = pytest.mark.parametrize("predictor", ["speech-english"], indirect=True)
 
 
 def noise(seconds: float) -> np.ndarray:
@@ -31,6 +34,7 @@ def music(seconds: float) -> np.ndarray:
 
 
 @needs_shared
+@digits
 def test_digits_of_the_test_set_are_understood(predictor: Predictor) -> None:
     examples = [e for e in load_utterances(SHARED / "data" / "speech" / "manifest.tsv", "test") if e.set == "fsdd"]
     results = dict(predictor.stream([e.path for e in examples], 64))
@@ -43,6 +47,7 @@ def test_digits_of_the_test_set_are_understood(predictor: Predictor) -> None:
 
 
 @needs_shared
+@digits
 def test_a_digit_is_heard_where_it_is(predictor: Predictor) -> None:
     """A digit after a second of near silence: its word, its attention and its CTC all lie in the second second."""
     path = SHARED / "data" / "speech" / "fsdd" / "7_jackson_3.opus"
@@ -52,6 +57,25 @@ def test_a_digit_is_heard_where_it_is(predictor: Predictor) -> None:
     word = next(word for word in trace.words if word.text == "seven")
     assert 0.9 < word.start < word.end < 1.1 + len(samples) / RATE
     assert 0.9 < word.ctc[0] < word.ctc[1] < 1.1 + len(samples) / RATE
+
+
+@needs_shared
+@english
+def test_most_words_of_new_readers_are_understood_and_heard_in_order(predictor: Predictor) -> None:
+    examples = [e for e in load_utterances(SHARED / "data" / "speech" / "manifest.tsv", "val") if e.seconds < 9][:29]
+    results = dict(predictor.stream([e.path for e in examples], 29, beam=4))
+    traces = [results[e.path] for e in examples]
+    assert speech_scores([t.text for t in traces], [e.text for e in examples], ["ls"] * 29)["wer"] < 0.6
+    for trace in traces:
+        starts = [word.start for word in trace.words]
+        assert starts == sorted(starts) and len(starts) > 3
+
+
+@english
+@pytest.mark.parametrize("text", ["what time is it now", "my mother has two sisters and one brother", "three"])
+def test_the_examples_of_the_app_are_understood(text: str, predictor: Predictor) -> None:
+    (path,) = (path for name, path in SOUND.examples.items() if text in name)
+    assert predictor(path).text == text
 
 
 @pytest.mark.parametrize("sound", [noise(2.0), noise(30.0), music(3.0), music(30.0), noise(0.05)])

@@ -16,6 +16,8 @@ from PIL import Image
 
 from multimodal_attn.errors import CheckpointError
 from tasks.resume import find_checkpoint
+from tasks.training import released_config
+from tests.conftest import ROOT
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255), "black": (0, 0, 0)}
 
@@ -135,6 +137,14 @@ def test_what_was_trained_is_exported_scored_and_used(colours: Path, whole: Path
     run(command("predict", "--ckpt_path", "model", "--data.predict_paths", f"[{colours}]"), cwd)
     rows = (cwd / "runs/captioning/model/captions-predict.jsonl").read_text().splitlines()
     assert len(rows) == 23
+
+
+def test_a_model_that_was_trained_on_many_devices_is_scored_on_what_is_there(tmp_path: Path) -> None:
+    config = json.loads((ROOT / "checkpoints/speech-english/config.json").read_text())
+    config["provenance"]["training"]["trainer"] |= {"devices": 8, "strategy": "ddp", "accelerator": "gpu"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    trainer = released_config(tmp_path, "speech")["trainer"]
+    assert {trainer[name] for name in ("devices", "strategy", "accelerator")} == {"auto"}
 
 
 @pytest.mark.slow

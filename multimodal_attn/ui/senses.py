@@ -101,7 +101,7 @@ SOUND = Sense(
     source="spoken by programs, flite and espeak-ng",
     by="Heard",
     checkpoints={
-        "speech-english": "Learned from twelve hours: clear, short sentences are best; rare words come as they sound.",
+        "speech-english": "Learned from twelve hours: clear, short sentences are best, rare words are not.",
         "speech-digits": "It knows the ten digits; to it, whatever is said is one.",
     },
 )
