@@ -80,15 +80,17 @@ def export_main(task: str, argv: list[str]) -> int:
     return 0
 
 
-def count_words(text: dict[str, list[str]], tokenizer: Tokenizer) -> WordModel:
-    """The word model of files, manifests and sets, as `read_sentences` takes them."""
+def count_words(text: Any, tokenizer: Tokenizer) -> WordModel:
+    """The word model of files, manifests and sets, as `read_sentences` takes them. Raises UserError for others."""
     from tasks.language.datamodule import read_sentences  # which builds on this module
 
-    try:
-        sentences = read_sentences(**({"files": []} | text))
-    except TypeError as error:
-        raise UserError(f"--words takes files, manifests and sets, each a list, not {text!r}") from error
-    return build_word_model((sentence.text for sentence in sentences), tokenizer)
+    known = {"files", "manifests", "sets"}
+    if not isinstance(text, dict) or set(text) - known or not all(isinstance(each, list) for each in text.values()):
+        raise UserError(f"--words takes lists of files, manifests and sets, such as '{{files: [a.txt]}}', not {text!r}")
+    texts = [sentence.text for sentence in read_sentences(**({"files": []} | text))]
+    if not texts:
+        raise UserError("--words: there is no sentence in the text; name files or manifests")
+    return build_word_model(texts, tokenizer)
 
 
 def average(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -12,13 +12,14 @@ import torch
 from multimodal_attn.checkpoint import load_checkpoint, save_checkpoint
 from multimodal_attn.decoders import DecoderConfig
 from multimodal_attn.encoders import AudioEncoderConfig
-from multimodal_attn.errors import ConfigError
+from multimodal_attn.errors import ConfigError, UserError
 from multimodal_attn.model import build_model
 from multimodal_attn.ngrams import BEGIN, CLOSE, N_MARKS, NEW, count_ngrams
 from multimodal_attn.search import SearchConfig, beam_search
 from multimodal_attn.tokens import END, START, build_piece_tokenizer, build_word_tokenizer
 from multimodal_attn.word_model import MARK, WordModel, WordScorer, build_word_model
 from tasks.language.datamodule import read_sentences
+from tasks.released import count_words
 from tests.conftest import SHARED, needs_shared
 from tests.table_decoder import TableDecoder, random_source
 
@@ -145,6 +146,16 @@ def test_a_released_model_keeps_its_words(tmp_path: Path) -> None:
 def test_a_model_of_whole_words_is_refused() -> None:
     with pytest.raises(ConfigError, match="pieces of words"):
         build_word_model(TEXTS, build_word_tokenizer(TEXTS, 1))
+
+
+def test_words_are_counted_from_files_and_a_mistake_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("\n".join(TEXTS))
+    (tmp_path / "empty.txt").write_text("\n")
+    tokenizer = build_piece_tokenizer(TEXTS, 0)
+    assert count_words({"files": [str(tmp_path / "*t.txt")]}, tokenizer).config.words == N_WORDS
+    for wrong in ("text.txt", {"file": ["text.txt"]}, {"files": "text.txt"}, {"files": [str(tmp_path / "empty.txt")]}):
+        with pytest.raises(UserError, match="^--words[^\n]*$"):
+            count_words(wrong, tokenizer)
 
 
 @needs_shared
