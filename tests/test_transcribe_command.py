@@ -183,8 +183,9 @@ def test_figures_are_drawn_for_every_sound_and_every_piece(
 
 def test_options_reach_the_search(sounds: Path, transcriber: FakeTranscriber) -> None:
     sound = str(sounds / "talk.flac")
-    assert main(["transcribe", sound, "--beam", "3", "--ctc", "0.4", "--lm", "0.2", "--batch-size", "5"]) == 0
-    assert transcriber.options == {"beam": 3, "ctc": 0.4, "lm": 0.2} and transcriber.batch_size == 5
+    given = ["--beam", "3", "--ctc", "0.4", "--lm", "0.2", "--words", "0.3", "--batch-size", "5"]
+    assert main(["transcribe", sound, *given]) == 0
+    assert transcriber.options == {"beam": 3, "ctc": 0.4, "lm": 0.2, "words": 0.3} and transcriber.batch_size == 5
     main(["transcribe", sound])
     assert set(transcriber.options.values()) == {None}  # the checkpoint's own
 
