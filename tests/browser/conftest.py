@@ -5,9 +5,10 @@ import shutil
 import socket
 
 import pytest
-from playwright.sync_api import ConsoleMessage
+from playwright.sync_api import ConsoleMessage, Page
 
-from tests.fake_captioner import FakeCaptioner
+from tests.browser.pictured import show
+from tests.fake_captioner import FakeCaptioner, planted_trace
 from tests.fake_listener import FakeListener
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -65,4 +66,11 @@ def app_page(page, address):
     page.wait_for_function("document.querySelectorAll('#picture-examples img').length === 3")
     page.wait_for_function("[...document.images].every((image) => image.complete)")
     page.wait_for_load_state("networkidle")
+    return page
+
+
+@pytest.fixture
+def shown(page) -> Page:
+    """The viewer by itself, with three words of a planted picture."""
+    show(page, planted_trace())
     return page
