@@ -4,9 +4,18 @@ import pytest
 import torch
 
 from multimodal_attn.encoders import SoundBatch
+from multimodal_attn.encoders.logmel import LogMel
 from multimodal_attn.memory import Memory
 from multimodal_attn.sound import RATE
-from tasks.speech.transforms import Augmentation, add_noise, change_sounds, mask_features
+from tasks.speech.transforms import (
+    Augmentation,
+    add_noise,
+    change_features,
+    change_sounds,
+    mask_features,
+    random_curves,
+    warp_bands,
+)
 
 OFF = Augmentation(speeds=(1.0,), noise=0.0, n_bands=0, n_pauses=0)
 
@@ -69,3 +78,32 @@ def test_stripes_hide_some_of_every_sound_and_no_more_than_asked() -> None:
     assert (hidden > 0).all() and (hidden <= 3 * (0.1 * n_frames + 1)).all()
     assert (pauses[1, 97:] == 1).all()
     assert torch.equal(mask_features(frames, OFF).values, frames.values)
+
+
+@pytest.mark.parametrize("factor", [0.8, 1.0, 1.25])
+def test_a_throat_changed_by_a_factor_moves_every_pitch_by_it_and_no_time(factor: float) -> None:
+    samples = torch.stack([tone(8_000, 1000 * factor), tone(8_000, 1000)])
+    given, wanted = LogMel()(SoundBatch(samples, torch.tensor([8_000, 8_000]))).values
+    warped = warp_bands(given.unsqueeze(0), torch.tensor([factor]))[0]
+    assert warped.shape == given.shape
+    assert (warped.argmax(1) - wanted.argmax(1)).abs().max() <= (0 if factor == 1 else 1)
+    assert torch.equal(warped.argmax(1), given.argmax(1)) == (factor == 1)
+
+
+def test_bands_beyond_the_last_are_like_it() -> None:
+    frames = torch.arange(80.0).expand(2, 3, 80)
+    low, high = warp_bands(frames, torch.tensor([0.5, 2.0]))
+    assert (high.diff(dim=1) >= 0).all() and (high[:, -7:] == 79).all()
+    assert (low.diff(dim=1) >= 0).all() and (low[:, 0] == 0).all() and (low[:, -1] < 60).all()
+
+
+def test_a_microphone_is_one_smooth_curve_that_changes_no_loudness() -> None:
+    torch.manual_seed(5)
+    curves = random_curves(997)
+    assert float(curves.mean(1).abs().max()) < 1e-5
+    assert float(curves.square().mean().sqrt()) == pytest.approx(1, abs=0.05)
+    assert float(curves.diff(dim=1).abs().max()) < 1
+    frames = Memory(torch.zeros(5, 7, 80), torch.ones(5, 7, dtype=torch.bool))
+    coloured = change_features(frames, Augmentation(n_bands=0, n_pauses=0, colour=0.3)).values
+    assert (coloured == coloured[:, :1]).all() and 0.1 < float(coloured.std()) < 0.6
+    assert torch.equal(change_features(frames, OFF).values, frames.values)

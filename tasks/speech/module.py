@@ -16,7 +16,7 @@ from multimodal_attn.trace import AttentionTrace, Origin
 from tasks.module import LossConfig, Schedule, SequenceModule
 from tasks.speech.datamodule import SpeechBatch
 from tasks.speech.metrics import error_report, speech_scores
-from tasks.speech.transforms import Augmentation, change_sounds, mask_features
+from tasks.speech.transforms import Augmentation, change_features, change_sounds
 
 
 class SpeechModule(SequenceModule):
@@ -53,7 +53,7 @@ class SpeechModule(SequenceModule):
     def training_step(self, batch: SpeechBatch, batch_idx: int) -> Tensor:
         encoder, options = self.model.encoder, self.augmentation
         with torch.no_grad():
-            features = mask_features(encoder.features(change_sounds(batch.sounds, options)), options)
+            features = change_features(encoder.features(change_sounds(batch.sounds, options)), options)
         return self.joint_loss(encoder.encode(features), batch.tokens)
 
     @property

@@ -7,6 +7,7 @@ import torchaudio
 from torch import Tensor
 
 from multimodal_attn.encoders import SoundBatch
+from multimodal_attn.encoders.logmel import HIGHEST, LOWEST, N_MELS
 from multimodal_attn.memory import Memory
 from multimodal_attn.sound import RATE
 
@@ -21,6 +22,8 @@ class Augmentation:
         speeds: factors of tempo and pitch, one drawn for every batch (Ko et al. 2015); one factor changes nothing.
         noise: share of the sounds that get noise of a random colour mixed in.
         snr: lowest and highest signal-to-noise ratio of those, in dB.
+        warp: every speaker's throat becomes up to this share longer or shorter (Jaitly, Hinton 2013).
+        colour: every sound's microphone is changed by a smooth curve of this deviation, in those of the sound.
         n_bands: SpecAugment's stripes of masked frequencies (Park et al. 2019), and
         band: the widest, of 80 mel bands.
         n_pauses: its stripes of masked time, and
@@ -31,6 +34,8 @@ class Augmentation:
     speeds: tuple[float, ...] = (0.9, 1.0, 1.1)
     noise: float = 0.0
     snr: tuple[float, float] = (5.0, 25.0)
+    warp: float = 0.0
+    colour: float = 0.0
     n_bands: int = 2
     band: int = 27
     n_pauses: int = 10
@@ -67,6 +72,43 @@ def add_noise(sounds: SoundBatch, options: Augmentation) -> Tensor:
     wanted = power / 10 ** ((low + (high - low) * ratio) / 10)
     noise = noise * (wanted / noise.square().mean(1, keepdim=True)).sqrt()
     return sounds.samples.index_add(0, noisy, noise)
+
+
+def change_features(features: Memory, options: Augmentation) -> Memory:
+    """Throat and microphone of every sound, then SpecAugment; frames (B, F, 80)."""
+    frames, mask = features
+    draw = torch.rand(len(frames), device=frames.device) * 2 - 1
+    if options.warp:
+        frames = warp_bands(frames, 1 + options.warp * draw)
+    if options.colour:
+        frames = frames + random_curves(len(frames), frames.device).unsqueeze(1) * options.colour
+    return mask_features(Memory(frames, mask), options)
+
+
+def warp_bands(frames: Tensor, factors: Tensor) -> Tensor:
+    """Every band of frames (B, F, 80) gets what stood at its frequency times the sound's factor (B,); beyond the
+    lowest and highest band there is more of them."""
+    ends = torch.tensor([LOWEST, HIGHEST], device=frames.device)
+    lowest, highest = _mel(ends).tolist()
+    step = (highest - lowest) / (N_MELS + 1)
+    centres = lowest + step * torch.arange(1, N_MELS + 1, device=frames.device)
+    wanted = _mel(700 * (10 ** (centres / 2595) - 1) * factors.unsqueeze(1))
+    place = ((wanted - lowest) / step - 1).clamp(0, N_MELS - 1).unsqueeze(1)  # (B, 1, 80)
+    below = place.long().clamp(max=N_MELS - 2)
+    low, high = (frames.gather(2, index.expand_as(frames)) for index in (below, below + 1))
+    return torch.lerp(low, high, place - below)
+
+
+def _mel(hertz: Tensor) -> Tensor:
+    return 2595 * torch.log10(1 + hertz / 700)
+
+
+def random_curves(n: int, device: torch.device | str = "cpu", n_waves: int = 4) -> Tensor:
+    """(n, 80) smooth curves over the bands without mean, of deviation 1 on average: n_waves half-waves of a cosine,
+    as a microphone's response is a constant in the first cepstral coefficients."""
+    band = (torch.arange(N_MELS, device=device) + 0.5) / N_MELS
+    waves = torch.cos(torch.pi * torch.arange(1, n_waves + 1, device=device).unsqueeze(1) * band)
+    return torch.randn(n, n_waves, device=device) @ waves * (2 / n_waves) ** 0.5
 
 
 def mask_features(features: Memory, options: Augmentation) -> Memory:
