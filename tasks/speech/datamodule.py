@@ -19,6 +19,7 @@ from multimodal_attn.tokens import PAD, build_piece_tokenizer, text_to_ids
 from tasks.datamodule import SequenceData
 from tasks.loader import LengthSampler, ResumableLoader, length_batches
 from tasks.speech.datasets import Utterance, load_utterances, load_word_times
+from tasks.speech.splice import Splicer, quietest
 from tasks.speech.transforms import Augmentation
 
 LONGEST_STRING = 6  # clips joined to one
@@ -34,13 +35,21 @@ class SpeechBatch(NamedTuple):
 
 
 class SpeechDataset(Dataset):
-    """Items are asked for by index (validation) or by (index, epoch) (training: short clips are joined at random).
+    """Items are asked for by index (validation) or by (index, epoch) (training: short clips are joined and, where there
+    is a splicer, others spliced at random).
 
     Decoded sounds are kept as 16-bit samples, 115 MB an hour, since decoding them costs as much as a tenth of training.
     """
 
-    def __init__(self, examples: list[Utterance], tokenizer: Tokenizer | None, join: float, seed: int) -> None:
-        self.examples, self.tokenizer, self.seed = examples, tokenizer, seed
+    def __init__(
+        self,
+        examples: list[Utterance],
+        tokenizer: Tokenizer | None,
+        join: float,
+        seed: int,
+        splicer: Splicer | None = None,
+    ) -> None:
+        self.examples, self.tokenizer, self.seed, self.splicer = examples, tokenizer, seed, splicer
         self.cache: dict[int, np.ndarray] = {}
         self.groups = join_short(examples, join)
 
@@ -65,17 +74,31 @@ class SpeechDataset(Dataset):
 
     def __getitem__(self, item: int | tuple[int, int]) -> tuple[np.ndarray, list[int], int]:
         index, epoch = (item, None) if isinstance(item, int) else item
-        chosen, gaps = list(self.groups[index]), ()
-        if epoch is not None and len(chosen) > 1:
-            rng = np.random.default_rng((self.seed, index, epoch))
-            chosen = rng.choice(chosen, rng.integers(1, LONGEST_STRING + 1)).tolist()
-            gaps = rng.integers(0, int(LONGEST_GAP * RATE), len(chosen) - 1)
+        rng = None if epoch is None else np.random.default_rng((self.seed, index, epoch))
+        group = self.groups[index]
+        if rng and len(group) > 1:
+            samples, text = self._string(group, rng)
+        else:
+            samples, text = self._one(group[0], rng)
+        return samples, text_to_ids(self.tokenizer, text) if self.tokenizer else [], index
+
+    def _string(self, group: tuple[int, ...], rng: np.random.Generator) -> tuple[np.ndarray, str]:
+        chosen = rng.choice(group, rng.integers(1, LONGEST_STRING + 1)).tolist()
+        gaps = rng.integers(0, int(LONGEST_GAP * RATE), len(chosen) - 1)
         parts = [self.samples(chosen[0])]
-        for gap, other in zip(gaps, chosen[1:], strict=False):
+        for gap, other in zip(gaps, chosen[1:], strict=True):
             parts += [np.zeros(gap, np.int16), self.samples(other)]
-        text = " ".join(self.examples[i].text for i in chosen)
-        ids = text_to_ids(self.tokenizer, text) if self.tokenizer else []
-        return np.concatenate(parts), ids, index
+        return np.concatenate(parts), " ".join(self.examples[i].text for i in chosen)
+
+    def _one(self, index: int, rng: np.random.Generator | None) -> tuple[np.ndarray, str]:
+        samples, text = self.samples(index), self.examples[index].text
+        splice = self.splicer.draw(index, self.length, rng) if self.splicer and rng else None
+        if not splice:
+            return samples, text
+        other = self.samples(splice.other)
+        parts = samples[: quietest(samples, splice.cut)], other[quietest(other, splice.start) :]
+        words = text.split()[: splice.n_words] + self.examples[splice.other].text.split()[splice.first :]
+        return np.concatenate(parts), " ".join(words)
 
 
 def join_short(examples: list[Utterance], below: float) -> list[tuple[int, ...]]:
@@ -122,7 +145,8 @@ class SpeechData(SequenceData):
         augmentation: how training sounds are changed.
         n_workers: processes that read sounds; each keeps its own copy of what it decoded.
         split: what `test` and `predict` read.
-        alignments: a table `id, word, start, end` (tab-separated, seconds) of true word times, to measure ours by.
+        alignments: a table `id, word, start, end` (tab-separated, seconds) of word times: true ones to measure ours by,
+            and those that splicing cuts by.
         predict_paths: files and folders for `predict`, instead of a split.
         seed: draws the order and the changes.
     """
@@ -198,7 +222,8 @@ class SpeechData(SequenceData):
         return build_piece_tokenizer((example.text for example in self.examples["train"]), self.n_pieces)
 
     def train_dataloader(self) -> DataLoader:
-        dataset = SpeechDataset(self.examples["train"], self.tokenizer, self.augmentation.join, self.seed)
+        splicer = Splicer(self.examples["train"], self.word_times, self.augmentation.splice)
+        dataset = SpeechDataset(self.examples["train"], self.tokenizer, self.augmentation.join, self.seed, splicer)
         ranks = (self.trainer.global_rank, self.trainer.world_size)
         sampler = LengthSampler(dataset.seconds, *self.batch_limits, *self.easy, self.seed, *ranks)
         return ResumableLoader(dataset, sampler, collate_fn=collate, **self.worker_options())

@@ -29,6 +29,8 @@ class Augmentation:
         n_pauses: its stripes of masked time, and
         pause: the longest, as a share of the sound.
         join: clips shorter than so many seconds are joined to strings of up to six by the same speaker; 0 for never.
+        splice: share of the utterances that end as another of the same speaker does; for those with word times, see
+            SpeechData's alignments.
     """
 
     speeds: tuple[float, ...] = (0.9, 1.0, 1.1)
@@ -41,6 +43,7 @@ class Augmentation:
     n_pauses: int = 10
     pause: float = 0.05
     join: float = 1.0
+    splice: float = 0.0
 
 
 def change_sounds(sounds: SoundBatch, options: Augmentation) -> SoundBatch:
