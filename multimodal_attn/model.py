@@ -8,10 +8,11 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from multimodal_attn.consensus import agree
 from multimodal_attn.ctc import CTCHead, ctc_align
 from multimodal_attn.ctc_prefix import CTCPrefixScorer
 from multimodal_attn.decoders import Decoder, DecoderConfig, Source, build_decoder
-from multimodal_attn.encoders import Encoder, EncoderConfig, SoundBatch, build_encoder
+from multimodal_attn.encoders import Encoder, EncoderConfig, SoundBatch, at_speed, build_encoder
 from multimodal_attn.errors import ConfigError
 from multimodal_attn.geometry import Geometry, SoundGeometry
 from multimodal_attn.language_model import LanguageModel, LanguageModelConfig, LanguageModelScorer
@@ -101,12 +102,26 @@ def decode(
     config: SearchConfig,
     origin: Origin,
 ) -> list[AttentionTrace]:
-    """Search the best sentence of every input, then read weights and probabilities off one teacher-forced pass."""
+    """Search the best sentence of every input, then read weights and probabilities off one teacher-forced pass.
+
+    Sounds are searched at all of the config's speeds; the trace is of the sound as it is.
+    """
     reading = model.read(batch)
+    readings = (reading if speed == 1 else model.read(_played(batch, speed)) for speed in config.speeds)
+    found = [search(model, each, config) for each in readings]
+    return trace_sentences(model, reading, agree(found, model.tokenizer, config.consensus), geometries, origin)
+
+
+def search(model: Model, reading: Reading, config: SearchConfig) -> Hypotheses:
+    """The best sentences (B, K, T) of every input."""
     scorers = model.scorers(reading.memory, config)
-    best = beam_search(model.decoder, reading.source, config, scorers, reading.memory.n_places)
-    best = Hypotheses(best.tokens[:, :1], best.scores[:, :1])
-    return trace_sentences(model, reading, best, geometries, origin)
+    return beam_search(model.decoder, reading.source, config, scorers, reading.memory.n_places)
+
+
+def _played(batch: Tensor | SoundBatch, speed: float) -> SoundBatch:
+    if not isinstance(batch, SoundBatch):
+        raise ConfigError("search: pictures have no speed; leave speeds at [1.0]")
+    return at_speed(batch, speed)
 
 
 @torch.inference_mode()

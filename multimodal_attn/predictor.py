@@ -105,7 +105,8 @@ class Predictor:
         yield from self._segments(waiting, batch_size, options)
 
     def origin(self, search: SearchConfig) -> Origin:
-        return Origin(self.name, self.config["sha256"]["model.safetensors"], asdict(search))
+        options = asdict(search) | {"speeds": list(search.speeds)}  # as JSON gives it back
+        return Origin(self.name, self.config["sha256"]["model.safetensors"], options)
 
     def _segments(
         self, pieces: list[tuple[Source, Item | MediaError, bool]], batch_size: int, options: dict[str, Any]

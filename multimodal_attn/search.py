@@ -35,6 +35,9 @@ class SearchConfig:
         end_margin: an end counts only if its score is at least this much (mostly below 0) above the best other token's.
         max_length_ratio: tokens at most per place of the memory, where that is below max_length; 0 is no limit.
         max_coverage: a hypothesis ends when one place has got more attention than this many tokens have; 0 never.
+        speeds: a sound is heard and searched at each of these (tempo and pitch together), the hypotheses joined.
+        consensus: of all hypotheses the one is said that is nearest to the others, each weighted by its score times
+            this; 0 says the one with the best score.
     """
 
     beam: int = 5
@@ -49,12 +52,17 @@ class SearchConfig:
     end_margin: float | None = None
     max_length_ratio: float = 0.0
     max_coverage: float = 0.0
+    speeds: tuple[float, ...] = (1.0,)
+    consensus: float = 0.0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "speeds", tuple(self.speeds))  # a list, where it was read from a file
         if self.beam < 1 or self.max_length < 1 or not 0 <= self.min_length <= self.max_length or self.no_repeat < 0:
             raise ConfigError(f"search: beam and max_length start at 1, min_length is at most max_length: {self}")
         if not 0 <= self.ctc <= 1 or min(self.lm, self.words, self.max_length_ratio, self.max_coverage) < 0:
             raise ConfigError(f"search: ctc lies between 0 and 1; lm, words and the limits are not negative: {self}")
+        if not self.speeds or not all(0.5 <= speed <= 2 for speed in self.speeds) or self.consensus < 0:
+            raise ConfigError(f"search: speeds, one or more, lie between 0.5 and 2; consensus is not negative: {self}")
 
 
 class Hypotheses(NamedTuple):

@@ -74,7 +74,7 @@ def transcribe_main(argv: list[str]) -> int:
     args = build_transcribe_parser().parse_args(argv)
     files = find_files(args, sound_files, "sound")
     formats = choose_formats(args.out, args.format, len(files))
-    options = {name: getattr(args, name) for name in ("beam", "ctc", "lm", "words")}
+    options = {name: getattr(args, name) for name in ("beam", "ctc", "lm", "words", "speeds", "consensus")}
     batch = Batch(load_for("sound", args, options), files, "sound", "transcribed", args.attention, args.pictures)
     segments = batch.predictor.segments(files, args.batch_size, **options)
     with open_writers(args.out, formats, unique_names(files)) as write:
@@ -186,6 +186,14 @@ def build_transcribe_parser() -> argparse.ArgumentParser:
     parser.add_argument("--ctc", type=float, help="weight of the CTC head in the search, 0 to 1 (checkpoint's)")
     parser.add_argument("--lm", type=float, help="weight of the language model in the search (checkpoint's)")
     parser.add_argument("--words", type=float, help="weight of the word model in the search (checkpoint's)")
+    parser.add_argument(
+        "--speeds", type=float, nargs="+", help="hear each sound at all of these; 1 alone is fastest (checkpoint's)"
+    )
+    parser.add_argument(
+        "--consensus",
+        type=float,
+        help="how far scores count when hypotheses agree; 0 says the best (checkpoint's)",
+    )
     return parser
 
 

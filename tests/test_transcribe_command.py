@@ -184,8 +184,9 @@ def test_figures_are_drawn_for_every_sound_and_every_piece(
 def test_options_reach_the_search(sounds: Path, transcriber: FakeTranscriber) -> None:
     sound = str(sounds / "talk.flac")
     given = ["--beam", "3", "--ctc", "0.4", "--lm", "0.2", "--words", "0.3", "--batch-size", "5"]
-    assert main(["transcribe", sound, *given]) == 0
-    assert transcriber.options == {"beam": 3, "ctc": 0.4, "lm": 0.2, "words": 0.3} and transcriber.batch_size == 5
+    assert main(["transcribe", sound, *given, "--speeds", "0.9", "1.1", "--consensus", "0.5"]) == 0
+    named = {"beam": 3, "ctc": 0.4, "lm": 0.2, "words": 0.3, "speeds": [0.9, 1.1], "consensus": 0.5}
+    assert transcriber.options == named and transcriber.batch_size == 5
     main(["transcribe", sound])
     assert set(transcriber.options.values()) == {None}  # the checkpoint's own
 

@@ -6,7 +6,7 @@ from typing import Any
 from multimodal_attn.encoders.audio import AudioEncoder, AudioEncoderConfig
 from multimodal_attn.encoders.framing import Framing
 from multimodal_attn.encoders.image import ImageEncoder, ImageEncoderConfig
-from multimodal_attn.encoders.logmel import SoundBatch
+from multimodal_attn.encoders.logmel import SoundBatch, at_speed
 
 Encoder = ImageEncoder | AudioEncoder
 EncoderConfig = ImageEncoderConfig | AudioEncoderConfig
@@ -38,6 +38,7 @@ __all__ = [
     "ImageEncoder",
     "ImageEncoderConfig",
     "SoundBatch",
+    "at_speed",
     "build_encoder",
     "encoder_to_dict",
 ]

@@ -3,13 +3,11 @@
 from dataclasses import dataclass
 
 import torch
-import torchaudio
 from torch import Tensor
 
-from multimodal_attn.encoders import SoundBatch
+from multimodal_attn.encoders import SoundBatch, at_speed
 from multimodal_attn.encoders.logmel import HIGHEST, LOWEST, N_MELS
 from multimodal_attn.memory import Memory
-from multimodal_attn.sound import RATE
 
 FAST = 1024  # a multiple of it has a fast Fourier transform; a prime length takes several times as long
 
@@ -48,15 +46,11 @@ class Augmentation:
 
 def change_sounds(sounds: SoundBatch, options: Augmentation) -> SoundBatch:
     """Speed and noise; samples (B, n) -> (B, m)."""
-    samples, lengths = sounds.samples, sounds.lengths
     if len(set(options.speeds)) > 1:
-        change = torchaudio.transforms.SpeedPerturbation(RATE, list(options.speeds))
-        with torch.autocast(samples.device.type, enabled=False):  # 8 bits of bfloat16 would drown the high frequencies
-            samples, lengths = change(samples, lengths)
-        lengths = lengths.long().clamp(max=samples.shape[1])
+        sounds = at_speed(sounds, options.speeds[int(torch.randint(len(options.speeds), ()))])
     if options.noise:
-        samples = add_noise(SoundBatch(samples, lengths), options)
-    return SoundBatch(samples, lengths)
+        sounds = sounds._replace(samples=add_noise(sounds, options))
+    return sounds
 
 
 def add_noise(sounds: SoundBatch, options: Augmentation) -> Tensor:
