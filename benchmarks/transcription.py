@@ -36,7 +36,17 @@ from multimodal_attn.trace import AttentionTrace
 N_SOUNDS, BATCH, SHORTEST, LONGEST = 64, 16, 6.0, 10.0  # seconds
 TOKENS_PER_SECOND = 4
 SEARCH = SearchConfig(beam=5, no_repeat=0, max_length=120, ctc=0.3)
-COLUMNS = ["model", "beam", "CTC", "LM", "seconds", "times real time", "tokens per second of sound"]
+COLUMNS = [
+    "model",
+    "beam",
+    "CTC",
+    "LM",
+    "words",
+    "hearings",
+    "seconds",
+    "times real time",
+    "tokens per second of sound",
+]
 
 Sounds = list[tuple[np.ndarray, int]]  # samples, rate
 
@@ -52,7 +62,8 @@ def measure(predictor: Predictor, sounds: Sounds, search: SearchConfig, rounds: 
     [times] = timing.interleave({"ours": partial(transcribe, predictor, sounds)}, rounds).values()
     seconds = sum(len(samples) / rate for samples, rate in sounds)
     speed, density = seconds / median(times), sum(len(trace.tokens) for trace in traces) / seconds
-    weights = [str(search.beam), f"{search.ctc:g}", f"{search.lm:g}"]
+    weights = [str(search.beam), *(f"{weight:g}" for weight in (search.ctc, search.lm, search.words))]
+    weights.append(str(len(search.speeds)))
     return [predictor.name, *weights, f"{median(times):.1f}", f"{speed:.0f}", f"{density:.1f}"]
 
 
@@ -112,6 +123,20 @@ def real_sounds(folder: str) -> Sounds:
     return [(read_sound(path).samples, RATE) for path in paths]
 
 
+def settings(predictor: Predictor) -> list[SearchConfig]:
+    """Beam 5, one reader after another joining the decoder; last, where it is another, the search that was released."""
+    released, model = predictor.search, predictor.model
+    alone = replace(released, beam=5, ctc=0.0, lm=0.0, words=0.0, speeds=(1.0,), consensus=0.0)
+    joined = [replace(alone, ctc=released.ctc or SEARCH.ctc)] if model.ctc else [alone]
+    if model.language:
+        joined.append(replace(joined[-1], lm=released.lm or 0.3))
+    if model.words:
+        joined.append(replace(joined[-1], lm=released.lm, words=released.words))
+    if len(released.speeds) > 1:
+        joined.append(replace(joined[-1], speeds=released.speeds, consensus=released.consensus))
+    return list(dict.fromkeys([alone, *joined, released]))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="transcription against real time, on one core")
     parser.add_argument("--rounds", type=int, default=2)
@@ -128,11 +153,7 @@ def main() -> None:
     except (UserError, OSError) as error:
         parser.error(str(error))
     print(f"{len(sounds)} sounds, {sum(len(samples) for samples, _ in sounds) / RATE:.0f} s")
-    joint = replace(predictor.search, beam=5, ctc=predictor.search.ctc or SEARCH.ctc if predictor.model.ctc else 0.0)
-    searches = [replace(joint, ctc=0.0, lm=0.0), replace(joint, lm=0.0)]
-    if predictor.model.language:
-        searches.append(replace(joint, lm=joint.lm or 0.3))
-    timing.print_table(COLUMNS, [measure(predictor, sounds, search, args.rounds) for search in searches])
+    timing.print_table(COLUMNS, [measure(predictor, sounds, search, args.rounds) for search in settings(predictor)])
 
 
 if __name__ == "__main__":
