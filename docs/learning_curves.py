@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from multimodal_attn.render.sheet import EDGE, FAINT, INK, NUMBER_SIZE, PAPER
 from multimodal_attn.render.text import load_font
 
-SIZE, MARGINS = (720, 400), (56, 24, 150, 44)  # pixels; left, top, right, bottom
+SIZE, MARGINS = (720, 400), (56, 24, 24, 44)  # pixels; left, top, right, bottom
 COLOURS = ("#a54a00", "#3a5a8c", "#4a7a3a", "#7a4a8c")
 
 
@@ -39,7 +39,7 @@ def read_run(text: str, score: str) -> tuple[str, list[tuple[float, float]]]:
 
 
 def draw_curves(curves: dict[str, list[tuple[float, float]]], score: str) -> Image.Image:
-    """Scores from 0 to 1 upwards, passes to the right; each curve's name stands at its end."""
+    """Scores from 0 to 1 upwards, passes to the right; the names of the curves stand where none of them comes."""
     picture = Image.new("RGB", (2 * SIZE[0], 2 * SIZE[1]), PAPER)  # to be halved, for smooth lines
     draw, font = ImageDraw.Draw(picture), load_font(2 * NUMBER_SIZE, "a")
     left, top, right, bottom = (2 * margin for margin in MARGINS)
@@ -56,11 +56,11 @@ def draw_curves(curves: dict[str, list[tuple[float, float]]], score: str) -> Ima
         draw.text((spot(x, 0)[0], top + height + 12), str(x), FAINT, font, anchor="ma")
     draw.text((left + width, picture.height - 8), "passes over the data", FAINT, font, anchor="rb")
     draw.text((left, picture.height - 8), score.removeprefix("val/").upper(), INK, font, anchor="lb")
-    for (name, points), colour in zip(curves.items(), COLOURS, strict=False):
+    for n, ((name, points), colour) in enumerate(zip(curves.items(), COLOURS, strict=False)):
         draw.line([spot(*point) for point in points], colour, 6, joint="curve")
         for x, y in (spot(*point) for point in points):
             draw.ellipse((x - 7, y - 7, x + 7, y + 7), colour)
-        draw.text((spot(*points[-1])[0] + 16, spot(*points[-1])[1]), name, colour, font, anchor="lm")
+        draw.text((left + width, top + 16 + 2.4 * NUMBER_SIZE * n), name, colour, font, anchor="ra")
     return picture.resize(SIZE, Image.Resampling.LANCZOS)
 
 

@@ -65,10 +65,10 @@ def test_most_words_of_new_readers_are_understood_and_heard_in_order(predictor: 
     examples = [e for e in load_utterances(SHARED / "data" / "speech" / "manifest.tsv", "val") if e.seconds < 9][:29]
     results = dict(predictor.stream([e.path for e in examples], 29, beam=4))
     traces = [results[e.path] for e in examples]
-    assert speech_scores([t.text for t in traces], [e.text for e in examples], ["ls"] * 29)["wer"] < 0.6
-    for trace in traces:
+    assert speech_scores([t.text for t in traces], [e.text for e in examples], ["ls"] * 29)["wer"] < 0.5
+    for trace, example in zip(traces, examples, strict=True):
         starts = [word.start for word in trace.words]
-        assert starts == sorted(starts) and len(starts) > 3
+        assert starts == sorted(starts) and len(starts) > len(example.text.split()) / 2
 
 
 @english
