@@ -22,7 +22,7 @@ LAYERS = (
     {"decoders"},
     {"language_model", "scorers"},
     {"search"},
-    {"trace"},
+    {"consensus", "trace"},
     {"timing"},
     {"model"},
     {"checkpoint"},

@@ -268,7 +268,7 @@ def test_words_of_others_are_shown_literally(show):
 
 
 def test_one_viewer_shows_both_senses_in_turn(shown, tmp_path):
-    from tests.browser.test_viewer import payload as picture_payload
+    from tests.browser.pictured import payload as picture_payload
     from tests.fake_captioner import planted_trace
 
     shown.evaluate("show", picture_payload(planted_trace(), "second"))
