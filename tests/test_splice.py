@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from multimodal_attn.errors import ConfigError
 from multimodal_attn.sound import RATE
 from multimodal_attn.tokens import build_piece_tokenizer, ids_to_text
-from tasks.speech.datamodule import SpeechDataset
+from tasks.speech.datamodule import SpeechData, SpeechDataset
 from tasks.speech.datasets import Utterance
 from tasks.speech.splice import SLACK, Splicer, quietest
+from tasks.speech.transforms import Augmentation
 
 PITCH = {word: 300 + 200 * i for i, word in enumerate("abcdefghijklm")}  # Hz
 WORD, PAUSE = 4_001, 797  # samples
@@ -109,3 +111,8 @@ def test_the_quietest_place_is_found_within_reach() -> None:
     samples[2_000:2_500] = 0  # too far away
     assert quietest(samples, 8_000) == 8_400
     assert quietest(samples[:3], 2) == 2
+
+
+def test_splicing_without_word_times_is_a_mistake_that_says_what_to_do() -> None:
+    with pytest.raises(ConfigError, match="--data.alignments"):
+        SpeechData(["unread"], augmentation=Augmentation(splice=0.3)).setup("fit")

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from multimodal_attn.encoders import SoundBatch
-from multimodal_attn.errors import DataError
+from multimodal_attn.errors import ConfigError, DataError
 from multimodal_attn.sound import RATE, read_sound, sound_files
 from multimodal_attn.tokens import PAD, build_piece_tokenizer, text_to_ids
 from tasks.datamodule import SequenceData
@@ -185,6 +185,8 @@ class SpeechData(SequenceData):
 
     def setup(self, stage: str) -> None:
         wanted = {"fit": ("train", "val"), "validate": ("val",), "test": (self.split,), "predict": (self.split,)}[stage]
+        if stage == "fit" and self.augmentation.splice and not self.alignments:
+            raise ConfigError("augmentation.splice cuts by word times; name a table of them with --data.alignments")
         if stage == "predict" and self.predict_paths:
             paths = sound_files([Path(path) for path in self.predict_paths])
             self.examples[self.split] = [Utterance(path, "", str(path), "", "", None, str(path)) for path in paths]
