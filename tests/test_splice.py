@@ -88,6 +88,13 @@ def test_without_share_or_times_all_stay_whole(
         assert ids_to_text(data.tokenizer, ids) == text and np.array_equal(samples, data.samples(index))
 
 
+def test_the_same_name_in_two_sets_is_two_speakers() -> None:
+    examples = [Utterance(Path("x"), "a b", name, "1", name, 1.0, "") for name in ("books", "calls")]
+    times = {example.id: [("a", 0.0, 0.4), ("b", 0.5, 0.9)] for example in examples}
+    splicer, rng = Splicer(examples, times, 1.0), np.random.default_rng(2)
+    assert all(splicer.draw(index, lambda _: 1.0, rng) is None for index in (0, 1) for _ in range(13))
+
+
 def test_validation_hears_every_utterance_whole(dataset: Callable[..., SpeechDataset]) -> None:
     data = dataset(SAID, 1.0)
     assert [ids_to_text(data.tokenizer, data[i][1]) for i in range(len(SAID))] == [text for _, text in SAID]

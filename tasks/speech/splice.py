@@ -30,8 +30,8 @@ class Splice(NamedTuple):
 class Splicer:
     """Which utterances may be spliced, and where.
 
-    examples: the utterances; word_times: word, start and end in seconds by their ids, see load_word_times. Those whose
-    words have no times, or are others than their text, are left as they are.
+    examples: the utterances; word_times: word, start and end in seconds by their ids, see load_word_times; share: how
+    many are spliced, 0 to 1. Those whose words have no times, or are others than their text, are left as they are.
     """
 
     def __init__(
@@ -39,20 +39,21 @@ class Splicer:
     ) -> None:
         self.share = share
         self.examples = examples
-        self.gaps: dict[int, np.ndarray] = {}  # seconds at which each word but the first is preceded by the one before
-        self.speakers: dict[str, list[int]] = defaultdict(list)
+        self.gaps: dict[int, np.ndarray] = {}  # seconds: the middle between each word and the next
+        self.speakers: dict[tuple[str, str], list[int]] = defaultdict(list)
         for index, example in enumerate(examples):
             words = word_times.get(example.id, [])
             if example.speaker and len(words) > 1 and [word for word, *_ in words] == example.text.split():
                 ends, starts = [end for *_, end in words[:-1]], [start for _, start, _ in words[1:]]
                 self.gaps[index] = np.add(ends, starts) / 2
-                self.speakers[example.speaker].append(index)
+                self.speakers[example.set, example.speaker].append(index)
 
     def draw(self, index: int, length: Callable[[int], float], rng: np.random.Generator) -> Splice | None:
         """A random splice of about the same length, if this utterance has one; length: seconds of an utterance."""
         if index not in self.gaps or rng.random() >= self.share:
             return None
-        gaps, other = self.gaps[index], int(rng.choice(self.speakers[self.examples[index].speaker]))
+        example, gaps = self.examples[index], self.gaps[index]
+        other = int(rng.choice(self.speakers[example.set, example.speaker]))
         n = int(rng.integers(len(gaps)))
         surplus = gaps[n] + length(other) - self.gaps[other] - length(index)
         first = int(np.abs(surplus).argmin())
