@@ -1,9 +1,8 @@
 """What both tasks train by: a model, phases, free-running evaluation, and checkpoints that describe themselves."""
 
-import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -23,44 +22,7 @@ from multimodal_attn.search import SearchConfig
 from multimodal_attn.tokens import PAD, START
 from multimodal_attn.trace import AttentionTrace
 from tasks.released import restore_model, start_encoder
-
-Phase = Literal["frozen", "fine_tune", "self_critical"]
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """When and how fast what is trained.
-
-    Args:
-        frozen_epochs: epochs at the start in which the encoder keeps its parameters.
-        self_critical_epochs: epochs at the end that train on the metric itself instead of cross-entropy.
-        lr: peak learning rate of the decoder; linear warm-up, then half a cosine down to a twentieth.
-        encoder_lr: the same for the encoder, from the end of the frozen epochs.
-        self_critical_lr: learning rate of the decoder in the self-critical epochs, in which the encoder is kept.
-        warmup_steps: length of the warm-up, in optimiser steps.
-        weight_decay: AdamW's.
-    """
-
-    frozen_epochs: int = 2
-    self_critical_epochs: int = 0
-    lr: float = 1e-3
-    encoder_lr: float = 2e-4
-    self_critical_lr: float = 1e-4
-    warmup_steps: int = 300
-    weight_decay: float = 0.01
-
-    def phase(self, epoch: int, n_epochs: int) -> Phase:
-        if epoch >= n_epochs - self.self_critical_epochs:
-            return "self_critical"
-        return "frozen" if epoch < self.frozen_epochs else "fine_tune"
-
-    def scale(self, step: int, per_epoch: float, n_epochs: int) -> float:
-        """Factor on the peak learning rates at an optimiser step."""
-        last = (n_epochs - self.self_critical_epochs) * per_epoch
-        if step >= last:
-            return self.self_critical_lr / self.lr
-        done = step / max(1, last)
-        return min(1.0, (step + 1) / self.warmup_steps) * (0.05 + 0.95 * (1 + math.cos(math.pi * done)) / 2)
+from tasks.schedule import Phase, Schedule, follow, limit
 
 
 @dataclass(frozen=True)
@@ -125,7 +87,7 @@ class SequenceModule(pl.LightningModule):
 
     @property
     def phase(self) -> Phase:
-        return self.schedule.phase(self.current_epoch, self.trainer.max_epochs)
+        return self.schedule.phase(self.current_epoch, limit(self.trainer.max_epochs))
 
     def read_memory(self, batch: Tensor | SoundBatch) -> Memory:
         """The encoder's output; in the frozen phase only the layers that were added to a ready encoder learn."""
@@ -175,21 +137,13 @@ class SequenceModule(pl.LightningModule):
         torch.manual_seed(hash((self.trainer.datamodule.seed, self.global_rank, self.global_step)) % 2**63)
 
     def configure_optimizers(self) -> dict[str, Any]:
-        schedule, trainer = self.schedule, self.trainer
         encoder = list(self.model.encoder.parameters())
         known = set(encoder)
         others = [parameter for parameter in self.model.parameters() if parameter not in known]
-        groups = [{"params": others}, {"params": encoder, "lr": schedule.encoder_lr}]
-        fused = trainer.precision != "16-mixed"
-        optimizer = torch.optim.AdamW(groups, schedule.lr, weight_decay=schedule.weight_decay, fused=fused)
-
-        def scale(step: int) -> float:
-            # asked at every step anew, since Lightning knows the number of batches only later, and says inf until then
-            per_epoch = trainer.num_training_batches / trainer.accumulate_grad_batches
-            return schedule.scale(step, per_epoch, trainer.max_epochs)
-
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, scale)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        groups = [{"params": others}, {"params": encoder, "lr": self.schedule.encoder_lr}]
+        fused = self.trainer.precision != "16-mixed"
+        optimizer = torch.optim.AdamW(groups, self.schedule.lr, weight_decay=self.schedule.weight_decay, fused=fused)
+        return follow(self.schedule, optimizer, self.trainer)
 
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None

@@ -1,12 +1,15 @@
 """What the tests share: where the real data lies, the skip for machines without it, and a tiny model."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 # here and in processes that are started: threads that wait for each other crawl on a busy machine
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+import pytorch_lightning as pl
 import torch
 
 from multimodal_attn.checkpoint import save_checkpoint
@@ -36,3 +39,18 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
     save_checkpoint(folder, model, SearchConfig(beam=3, max_length=7), "captioning", {"metrics": {}}, "# tiny\n")
     return folder
+
+
+@contextmanager
+def power_cut(module: type[pl.LightningModule], at: int) -> Iterator[None]:
+    """Training in this block fails at an optimiser step, in a way that nothing can have prepared for."""
+    training_step = module.training_step
+
+    def step(self: pl.LightningModule, *args: object) -> torch.Tensor:
+        if self.global_step == at:
+            raise RuntimeError("power cut")
+        return training_step(self, *args)
+
+    with pytest.MonkeyPatch.context() as broken, pytest.raises(RuntimeError, match="power cut"):
+        broken.setattr(module, "training_step", step)
+        yield

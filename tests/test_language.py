@@ -19,7 +19,7 @@ from tasks.language.datamodule import (
     read_sentences,
 )
 from tasks.language.module import LanguageModule, load_language_model
-from tests.conftest import SHARED, needs_shared
+from tests.conftest import SHARED, needs_shared, power_cut
 
 TEXTS = [f"{who} {does} {what}" for who in ("a dog", "the cat", "one child") for does in ("sees", "has", "eats")
          for what in ("a red ball", "green grass", "the old house", "two apples", "nothing")]  # fmt: skip
@@ -222,11 +222,15 @@ def test_a_run_that_went_on_ends_where_the_undisturbed_one_does(
     texts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, parted = tmp_path / "whole", tmp_path / "parted"
-    for folder, stop in ((whole, ()), (parted, ("--trainer.max_steps", "7"))):
-        folder.mkdir()
-        monkeypatch.chdir(folder)
-        fit(texts, *options(texts, 3), *stop)
-    fit(texts, "--ckpt_path", "last", "--trainer.max_steps", "-1")
+    whole.mkdir()
+    monkeypatch.chdir(whole)
+    fit(texts, *options(texts, 3))
+
+    parted.mkdir()
+    monkeypatch.chdir(parted)
+    with power_cut(LanguageModule, at=7):
+        fit(texts, *options(texts, 3))
+    fit(texts, "--ckpt_path", "last")
     last = "runs/language/one/checkpoints/last.ckpt"
     one, other = (torch.load(folder / last, weights_only=True) for folder in (whole, parted))
     assert one["global_step"] == other["global_step"] > 7

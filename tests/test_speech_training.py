@@ -15,6 +15,8 @@ from tasks.cli import main
 from tasks.loader import LengthSampler, length_batches
 from tasks.speech.datamodule import join_short
 from tasks.speech.datasets import Utterance
+from tasks.speech.module import SpeechModule
+from tests.conftest import power_cut
 
 RATE = 16_000
 TONES = {"a": 300.0, "b": 700.0, "c": 1500.0, "d": 3100.0}
@@ -86,9 +88,10 @@ def test_planted_tones_are_learned_and_scored_from_the_checkpoint_alone(tones: P
 
 def test_a_resumed_run_ends_like_one_that_was_not_stopped(tones: Path, tmp_path: Path) -> None:
     assert main(["speech", "fit", *arguments(tones, tmp_path / "whole", 2)]) == 0
-    assert main(["speech", "fit", *arguments(tones, tmp_path / "parts", 2), "--trainer.max_steps", "7"]) == 0
+    with power_cut(SpeechModule, at=7):
+        main(["speech", "fit", *arguments(tones, tmp_path / "parts", 2)])
     last = tmp_path / "parts" / "checkpoints" / "last.ckpt"
-    assert main(["speech", "fit", "--ckpt_path", str(last), "--trainer.max_steps", "-1"]) == 0
+    assert main(["speech", "fit", "--ckpt_path", str(last)]) == 0
     whole, parts = (
         torch.load(tmp_path / run / "checkpoints" / "last.ckpt", weights_only=True) for run in ("whole", "parts")
     )

@@ -15,7 +15,8 @@ from multimodal_attn.tokens import END, START
 from multimodal_attn.trace import AttentionTrace, Origin
 from tasks.captioning.datamodule import CaptionBatch
 from tasks.captioning.metrics import CIDEr, caption_scores
-from tasks.module import LossConfig, Schedule, SequenceModule
+from tasks.module import LossConfig, SequenceModule
+from tasks.schedule import Schedule
 
 
 class CaptioningModule(SequenceModule):

@@ -13,8 +13,8 @@ from multimodal_attn.errors import CheckpointError
 from multimodal_attn.language_model import LanguageModel, LanguageModelConfig
 from multimodal_attn.tokens import PAD
 from tasks.language.datamodule import TextBatch
-from tasks.module import Schedule
 from tasks.resume import read_checkpoint
+from tasks.schedule import Schedule, follow
 
 
 class LanguageModule(pl.LightningModule):
@@ -77,16 +77,8 @@ class LanguageModule(pl.LightningModule):
         self.log("val/word_perplexity", perplexities[1], prog_bar=True)
 
     def configure_optimizers(self) -> dict[str, Any]:
-        schedule, trainer = self.schedule, self.trainer
-        optimizer = torch.optim.AdamW(self.model.parameters(), schedule.lr, weight_decay=self.weight_decay)
-
-        def scale(step: int) -> float:
-            # asked at every step anew, since Lightning knows the number of batches only later
-            per_epoch = trainer.num_training_batches / trainer.accumulate_grad_batches
-            return schedule.scale(step, per_epoch, trainer.max_epochs)
-
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, scale)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        optimizer = torch.optim.AdamW(self.model.parameters(), self.schedule.lr, weight_decay=self.weight_decay)
+        return follow(self.schedule, optimizer, self.trainer)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["tokenizer"] = self.tokenizer.to_str()

@@ -13,7 +13,8 @@ from multimodal_attn.model import decode
 from multimodal_attn.search import SearchConfig
 from multimodal_attn.timing import start_errors
 from multimodal_attn.trace import AttentionTrace, Origin
-from tasks.module import LossConfig, Schedule, SequenceModule
+from tasks.module import LossConfig, SequenceModule
+from tasks.schedule import Schedule
 from tasks.speech.datamodule import SpeechBatch
 from tasks.speech.metrics import error_report, speech_scores
 from tasks.speech.transforms import Augmentation, change_features, change_sounds
