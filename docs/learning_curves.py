@@ -52,7 +52,7 @@ def draw_curves(curves: dict[str, list[tuple[float, float]]], score: str) -> Ima
     for tenth in range(0, 11, 2):
         draw.line([spot(0, tenth / 10), spot(longest, tenth / 10)], EDGE, 2)
         draw.text((left - 12, spot(0, tenth / 10)[1]), f"{10 * tenth} %", FAINT, font, anchor="rm")
-    for x in range(0, int(longest) + 1, 5):
+    for x in range(0, int(longest) + 1, 10):
         draw.text((spot(x, 0)[0], top + height + 12), str(x), FAINT, font, anchor="ma")
     draw.text((left + width, picture.height - 8), "passes over the data", FAINT, font, anchor="rb")
     draw.text((left, picture.height - 8), score.removeprefix("val/").upper(), INK, font, anchor="lb")
