@@ -33,7 +33,8 @@ def build_parser(task: str) -> argparse.ArgumentParser:
         "--ckpt_path",
         nargs="+",
         default=["last"],
-        help="a .ckpt file, or `last` for the newest one (default); the parameters of several of one run are averaged",
+        help="a .ckpt file, or `last` for the newest one (default); the parameters of several of one run are averaged, "
+        "one named twice weighs double",
     )
     parser.add_argument(
         "--search", type=yaml.safe_load, default={}, help="search defaults to release, such as '{beam: 8, lm: 0.3}'"
