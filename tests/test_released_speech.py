@@ -10,6 +10,7 @@ from multimodal_attn.trace import AttentionTrace
 from multimodal_attn.ui.senses import SOUND
 from tasks.speech.datasets import load_utterances
 from tasks.speech.metrics import speech_scores
+from tasks.training import released_config
 from tests.conftest import ROOT, SHARED, needs_shared
 
 
@@ -31,6 +32,14 @@ def music(seconds: float) -> np.ndarray:
     t = np.arange(int(seconds * RATE)) / RATE
     roots = 220 * 2 ** (np.random.default_rng(5).integers(0, 12, 1 + int(2 * seconds)) / 12)[(2 * t).astype(int)]
     return sum(0.1 * np.sin(2 * np.pi * np.cumsum(roots * ratio) / RATE) for ratio in (1, 1.26, 1.5)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", ["speech-digits", "speech-english"])
+def test_a_released_model_is_scored_on_data_that_people_have(name: str) -> None:
+    data = released_config(ROOT / "checkpoints" / name, "speech")["data"]
+    roots = data["root"] if isinstance(data["root"], list) else [data["root"]]
+    paths = [*roots, *filter(None, [data["alignments"]])]
+    assert [path for path in paths if not path.startswith("../shared/data/speech/")] == []
 
 
 @needs_shared
