@@ -1,7 +1,9 @@
-"""What pictures and sounds share on their way in: names for messages, files inside folders, and opening one safely."""
+"""What all files share: names for messages, files inside folders, opening one safely, and writing one whole."""
 
 import os
+import secrets
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -51,3 +53,42 @@ def open_file(path: Path, name: str, kind: str) -> BinaryIO:
         return os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)), "rb")
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         raise MediaError(f"{name}: {getattr(error, 'strerror', None) or error}; check the path") from error
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[BinaryIO]:
+    """A new file to be written in the block, which then takes the place of `path`; after any error, and a kill, `path`
+    is what it was before.
+
+    Nothing is left over but after a kill: a hidden file in the same folder, whose short name ends in .part and does not
+    grow with that of `path`. Errors of the system come through as they are, OSError: what to say is the caller's.
+    """
+    path = Path(path)
+    part = path.with_name(f".{secrets.token_hex(4)}.part")
+    try:
+        with part.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())  # a name must not reach the disk before what it names
+        os.replace(part, path)
+    except BaseException:
+        with suppress(OSError):  # of the two errors the first one tells
+            part.unlink()
+        raise
+    flush_folder(path.parent)
+
+
+def write_whole(path: str | Path, content: str | bytes) -> None:
+    """Write bytes, or a text as UTF-8 with its line ends as they are, see `whole_file`."""
+    with whole_file(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
+def flush_folder(folder: Path) -> None:
+    """Bring a folder's new names to the disk, where the system can."""
+    with suppress(OSError):
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
