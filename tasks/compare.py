@@ -21,10 +21,11 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from multimodal_attn.attention import build_attention
 from multimodal_attn.checkpoint import PARAMETERS, count_parameters, load_checkpoint, read_config, save_checkpoint
 from multimodal_attn.errors import ConfigError
+from multimodal_attn.files import write_whole
 from multimodal_attn.health import widespread_fault
 from multimodal_attn.model import Model
 from tasks.callbacks import AttentionHealth
-from tasks.compare_features import FeatureData, FeatureReader, module_on_features, write_whole
+from tasks.compare_features import FeatureData, FeatureReader, module_on_features
 from tasks.compare_grid import check_shown
 from tasks.compare_plan import Plan, make_plan, name_of, parse_mechanism
 from tasks.compare_report import Row, Run, measure_steps, write_report
@@ -135,7 +136,7 @@ def run(plan: Plan, name: str, attention: dict[str, Any], seed: int) -> Run:
         module.model = Model(FeatureReader(trained.encoder), trained.decoder, trained.tokenizer)
         scores = evaluate(module, data, folder)
         scores["parameters"] = count_parameters(trained.decoder)
-        write_whole(result, json.dumps({"attention": attention, "seed": seed, **scores}, indent=2) + "\n")
+        write_result(result, {"attention": attention, "seed": seed, **scores})
     return Run(model, seed, json.loads(result.read_text()))
 
 
@@ -193,8 +194,13 @@ def evaluate_given(plan: Plan, path: Path) -> Run:
         found = evaluate(module, plan.data, folder)
         found |= {"attention": module.model.decoder.config.attention}
         found["parameters"] = count_parameters(module.model.decoder)
-        write_whole(result, json.dumps(found, indent=2) + "\n")
+        write_result(result, found)
     return Run(path, 0, json.loads(result.read_text()))
+
+
+def write_result(path: Path, found: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps(found, indent=2) + "\n")
 
 
 def build_trainer(folder: Path, callbacks: list[pl.Callback], **options: Any) -> pl.Trainer:

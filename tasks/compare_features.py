@@ -5,7 +5,6 @@ The decoders of a comparison read it by the modules of their tasks, so a mechani
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from tqdm import tqdm
 
 from multimodal_attn.decoders import build_decoder
 from multimodal_attn.encoders import Encoder, encoder_to_dict
+from multimodal_attn.files import whole_file, write_whole
 from multimodal_attn.memory import Memory
 from multimodal_attn.model import Model, decode
 from multimodal_attn.sound import RATE
@@ -61,8 +61,7 @@ class FeatureStore:
 def open_features(folder: Path, encoder: Encoder, data: pl.LightningDataModule, split: str) -> FeatureStore:
     """The features of a split, from `folder` if they are there, else computed and left there.
 
-    They are found again by the files (name, size, time of change), the encoder and its parameters. A kill leaves a
-    part of a file that the next start replaces.
+    They are found again by the files (name, size, time of change), the encoder and its parameters.
     """
     key = feature_key(encoder, [example.path for example in data.examples[split]])
     about, rows = folder / f"{key}.json", folder / f"{key}.f16"
@@ -94,22 +93,16 @@ def parameters_sha256(encoder: Encoder) -> str:
 def write_features(rows: Path, about: Path, encoder: Encoder, loader: DataLoader, what: str) -> None:
     spans: dict[int, tuple[int, int]] = {}
     sizes: dict[int, list[int]] = {}
-    part, n_rows, encoder = rows.with_suffix(f".{os.getpid()}.part"), 0, encoder.eval()
-    try:
-        with part.open("wb") as file:
-            for batch in tqdm(loader, what, disable=None):
-                memory = encoder(batch[0])
-                of_batch = (
-                    batch.sizes.tolist() if encoder.sense == "picture" else batch[0].lengths.unsqueeze(1).tolist()
-                )
-                n_places = memory.n_places.tolist()
-                for index, values, n, size in zip(batch.index.tolist(), memory.values, n_places, of_batch, strict=True):
-                    file.write(values[:n].to(torch.float16).numpy().tobytes())
-                    spans[index], sizes[index] = (n_rows, n), size
-                    n_rows += n
-        os.replace(part, rows)
-    finally:
-        part.unlink(missing_ok=True)
+    n_rows, encoder = 0, encoder.eval()
+    with whole_file(rows) as file:
+        for batch in tqdm(loader, what, disable=None):
+            memory = encoder(batch[0])
+            of_batch = batch.sizes.tolist() if encoder.sense == "picture" else batch[0].lengths.unsqueeze(1).tolist()
+            n_places = memory.n_places.tolist()
+            for index, values, n, size in zip(batch.index.tolist(), memory.values, n_places, of_batch, strict=True):
+                file.write(values[:n].to(torch.float16).numpy().tobytes())
+                spans[index], sizes[index] = (n_rows, n), size
+                n_rows += n
     known = {"dim": encoder.dim, "spans": [spans[i] for i in range(len(spans))]}
     write_whole(about, json.dumps(known | {"sizes": [sizes[i] for i in range(len(sizes))]}))
 
@@ -126,14 +119,6 @@ def raw_loader(data: pl.LightningDataModule, encoder: Encoder, examples: Sequenc
     dataset = SpeechDataset(examples, None, 0.0, data.seed)
     batches = length_batches(np.array(dataset.seconds), data.eval_batch_seconds)
     return DataLoader(dataset, batch_sampler=[batch.tolist() for batch in batches], collate_fn=collate)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """The file is all there or not there at all; its folder is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
 
 
 # -- batches ----------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw
 
 from multimodal_attn.checkpoint import load_checkpoint
 from multimodal_attn.errors import ConfigError
+from multimodal_attn.files import whole_file
 from multimodal_attn.media import read_picture
 from multimodal_attn.model import Model, trace_sentences
 from multimodal_attn.render import heat_over_picture, spectrogram, weights_to_heat
@@ -44,9 +45,8 @@ def draw_comparison(plan: Any, rows: Sequence[tuple[str, Path, str]], shown: str
         figure = draw_pictures(traces, labels, read_picture(example.path, min_side_hint=2 * SIDE).image)
     else:
         figure = draw_sounds(traces, labels, read_sound(example.path).samples)
-    part = plan.out / ".comparison.png.part"
-    figure.save(part, "PNG")
-    part.replace(plan.out / "comparison.png")
+    with whole_file(plan.out / "comparison.png") as file:
+        figure.save(file, "PNG")
 
 
 def check_shown(shown: str | None, sentence: str | None) -> None:

@@ -17,8 +17,9 @@ from multimodal_attn.attention import ALIGNMENTS, SCORES, build_attention
 from multimodal_attn.attention.registry import canonical, nearest
 from multimodal_attn.encoders import Encoder, build_encoder
 from multimodal_attn.errors import CheckpointError, ConfigError
+from multimodal_attn.files import write_whole
 from tasks.cli import TASKS, look_up
-from tasks.compare_features import FeatureData, open_features, parameters_sha256, texts_of, write_whole
+from tasks.compare_features import FeatureData, open_features, parameters_sha256, texts_of
 from tasks.module import SequenceModule
 from tasks.released import BUNDLED, load_encoder
 from tasks.resume import RUNS
@@ -156,4 +157,5 @@ def check_budget(path: Path, budget: dict[str, Any]) -> None:
         found = json.loads(path.read_text())
         if other := [name for name in budget if found.get(name) != budget[name]]:
             raise ConfigError(f"{path.parent} holds results of another budget ({', '.join(other)}); name another --out")
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps(budget, indent=2) + "\n")

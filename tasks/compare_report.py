@@ -14,9 +14,10 @@ import torch
 
 from multimodal_attn.checkpoint import load_checkpoint
 from multimodal_attn.decoders import Decoder
+from multimodal_attn.files import write_whole
 from multimodal_attn.losses import cross_entropy
 from multimodal_attn.tokens import PAD, START
-from tasks.compare_features import FeatureBatch, FeatureReader, write_whole
+from tasks.compare_features import FeatureBatch, FeatureReader
 from tasks.compare_grid import draw_comparison
 from tasks.module import draw_loss
 

@@ -10,7 +10,14 @@ from PIL import Image
 from multimodal_attn.errors import MediaError
 from multimodal_attn.geometry import PictureGeometry
 from multimodal_attn.media import read_picture
-from multimodal_attn.render import FigureOptions, heat_over_picture, render_figure, save_figure, weights_to_heat
+from multimodal_attn.render import (
+    FigureOptions,
+    heat_over_picture,
+    is_figure,
+    render_figure,
+    save_figure,
+    weights_to_heat,
+)
 from multimodal_attn.render.overlay import SHADE, cubic
 from multimodal_attn.render.panels import draw_frame, plan_layout
 from multimodal_attn.render.sheet import MARGIN
@@ -271,6 +278,17 @@ def test_failed_save_keeps_the_file_that_was_there(tmp_path: Path, monkeypatch: 
     with pytest.raises(MediaError, match=r"figure\.png: No space left on device; choose another place"):
         save_figure(trace_of(["a"], geometry_of(64, 48)), Image.new("RGB", (64, 48)), path)
     assert path.read_bytes() == b"before" and os.listdir(tmp_path) == ["figure.png"]
+
+
+def test_figures_are_told_from_pictures_by_their_mark(tmp_path: Path) -> None:
+    picture = Image.new("RGB", (64, 48))
+    save_figure(trace_of(["a"], geometry_of(64, 48)), picture, tmp_path / "figure.png")
+    picture.save(tmp_path / "picture.png")
+    os.mkfifo(tmp_path / "pipe.png")  # which would wait for ever
+    assert Image.open(tmp_path / "figure.png").info["Software"] == "multimodal-attn"
+    (tmp_path / "renamed.jpg").write_bytes((tmp_path / "figure.png").read_bytes())
+    found = {path.name: is_figure(path) for path in (*tmp_path.iterdir(), tmp_path / "none.png", tmp_path)}
+    assert {name for name, ours in found.items() if ours} == {"figure.png", "renamed.jpg"}
 
 
 def test_missing_folder_is_one_clear_line(tmp_path: Path) -> None:

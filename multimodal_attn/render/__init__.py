@@ -1,14 +1,16 @@
 """From a trace to pictures, without a browser."""
 
-from multimodal_attn.render.figure import render_figure, save_figure
+from multimodal_attn.render.figure import figure_to_png, is_figure, render_figure, save_figure
 from multimodal_attn.render.overlay import heat_over_picture, weights_to_heat
 from multimodal_attn.render.sheet import FigureOptions
 from multimodal_attn.render.spectrogram import frame_seconds, spectrogram
 
 __all__ = [
     "FigureOptions",
+    "figure_to_png",
     "frame_seconds",
     "heat_over_picture",
+    "is_figure",
     "render_figure",
     "save_figure",
     "spectrogram",
