@@ -1,6 +1,7 @@
 """What all files share: names for messages, files inside folders, opening one safely, and writing one whole."""
 
 import os
+import re
 import secrets
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -10,9 +11,19 @@ from typing import BinaryIO
 from multimodal_attn.errors import MediaError
 
 
+def path_text(path: object) -> str:
+    """A path as text that every encoding takes: bytes that are not UTF-8, of old disks and archives, as \\xe9."""
+    return re.sub("[\ud800-\udfff]", lambda found: escape_surrogate(ord(found[0])), str(path))
+
+
+def escape_surrogate(code: int) -> str:
+    """Python reads a byte that is no UTF-8 as one of U+DC80 to U+DCFF."""
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
+
+
 def printable(path: object) -> str:
     """A path as messages show it: on one line, without control characters."""
-    return "".join(letter if letter.isprintable() else "?" for letter in str(path))
+    return "".join(letter if letter.isprintable() else "?" for letter in path_text(path))
 
 
 def media_files(paths: Sequence[str | Path], extensions: Collection[str]) -> Iterator[Path]:

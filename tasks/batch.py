@@ -2,71 +2,66 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tqdm import tqdm
 
 from multimodal_attn.errors import MediaError, UserError
+from multimodal_attn.files import path_text, printable
 from multimodal_attn.media import Picture, picture_files
-from multimodal_attn.predictor import Predictor, Segment, load, search_with
-from multimodal_attn.render import save_figure
+from multimodal_attn.predictor import Item, Predictor, Segment, load, search_with
+from multimodal_attn.render import figure_to_png, is_figure, render_figure
 from multimodal_attn.sound import sound_files
 from multimodal_attn.trace import AttentionTrace, Token, join_traces
-from tasks.released import BUNDLED
-from tasks.writers import FORMATS, Row, Write, choose_formats, make_folder, open_lines, open_writers, unique_names
+from tasks.batch_options import build_caption_parser, build_transcribe_parser
+from tasks.outputs import Choice, Outputs, has_ending
+from tasks.rows import Row, RowFile, standard_output, write_all
+from tasks.writers import ROWS, check_ending, check_folder, choose_formats, is_file, make_folder, row_to_document
 
-CAPTION_EPILOG = """each line of the output is a JSON object with path, text and score (mean log-probability per token),
-or path and error for a file that could not be used; --attention adds tokens and weights (docs/trace-format.md).
-
-examples:
-  multimodal-attn caption dog.jpg
-  multimodal-attn caption photos/ --out captions.jsonl --pictures figures/
-"""
-TRANSCRIBE_EPILOG = """formats:
-  jsonl   one line for each recording: path, text, score (of the search; higher is surer) and words with start and
-          end in seconds; or path and error. --attention adds tokens and weights, under `pieces` where the recording is
-          long and was split at pauses (docs/trace-format.md)
-  json    the same, as a file for each recording
-  txt     the text        srt, vtt   subtitles        tsv   every word with start and end in milliseconds
-
-where they go:
-  --out FOLDER           FOLDER/transcripts.jsonl, and FOLDER/talk.srt and so on for talk.mp3
-  --out talk.srt         that file, in the format that its name ends in; jsonl takes any number of recordings
-  no --out               the standard output
-
-examples:
-  multimodal-attn transcribe talk.mp3 --format srt
-  multimodal-attn transcribe recordings/ --out transcripts/ --format jsonl txt vtt --pictures figures/
-"""
-
-
+FIRST_FIGURES = (".png", ".001.png")  # of a file: one of them is there when it was drawn
 FORGOTTEN = Token("", 0.0)  # in the place of a token of which only the number is wanted
 
 
 @dataclass(frozen=True)
 class Batch:
-    """The work of one command. sense: what the files hold. done: what was to be done with them. attention, pictures: as
-    on the command line."""
+    """The work of one command. files: to be read. sense: what they hold. done: what is to be done with them. rows,
+    documents, figures: where the results go. formats: of the documents, with the endings of their names. folders: to be
+    made, by their options."""
 
-    predictor: Predictor
     files: list[Path]
     sense: str
     done: str
-    attention: bool
-    pictures: Path | None
+    rows: RowFile | None
+    documents: Outputs | None
+    formats: dict[str, str]
+    figures: Outputs | None
+    folders: dict[str, Path]
+
+    def is_done(self, path: Path) -> bool:
+        """Whether an earlier run has left everything that is wanted of a file."""
+        found = [path_text(path) in self.rows.found.paths] if self.rows else []
+        found += [bool(self.documents) and self.documents.has(path, ending) for ending in self.formats.values()]
+        found += [self.figures.has(path, *FIRST_FIGURES)] if self.figures else []
+        return all(found)
+
+    def problems(self) -> list[str]:
+        return [line for outputs in (self.documents, self.figures) if outputs for line in outputs.problems]
 
 
 def caption_main(argv: list[str]) -> int:
     """Exit status 0, or 2 when a file could not be captioned; the others are, all the same."""
     args = build_caption_parser().parse_args(argv)
     files = find_files(args, picture_files, "picture")
-    options = {"beam": args.beam}
-    batch = Batch(load_for("picture", args, options), files, "picture", "captioned", args.attention, args.pictures)
-    segments = batch.predictor.segments(files, args.batch_size, **options)
-    with open_lines(args.out) as write:
-        return run_batch(batch, segments, write)
+    if args.out:
+        check_ending(args.out, ["jsonl"], "")
+        check_folder(args.out)
+    rows = RowFile(args.out, "picture", args.choice, files)
+    figures = place_figures(args, files)
+    batch = Batch(files, "picture", "captioned", rows, None, {}, figures, folders_of(args, None))
+    return run_batch(batch, args, {"beam": args.beam})
 
 
 def transcribe_main(argv: list[str]) -> int:
@@ -74,21 +69,57 @@ def transcribe_main(argv: list[str]) -> int:
     args = build_transcribe_parser().parse_args(argv)
     files = find_files(args, sound_files, "sound")
     formats = choose_formats(args.out, args.format, len(files))
+    folder = None if args.out is None or is_file(args.out) else args.out
+    place = folder / ROWS if folder else args.out
+    rows = RowFile(place, "sound", args.choice, files) if "jsonl" in formats else None
+    ending = place.suffix if place else ""
+    endings = {format: f".{format}" if folder else ending for format in formats if format != "jsonl"}
+    documents, figures = place_documents(args, files, folder, endings.values()), place_figures(args, files)
+    batch = Batch(files, "sound", "transcribed", rows, documents, endings, figures, folders_of(args, folder))
     options = {name: getattr(args, name) for name in ("beam", "ctc", "lm", "words", "speeds", "consensus")}
-    batch = Batch(load_for("sound", args, options), files, "sound", "transcribed", args.attention, args.pictures)
-    segments = batch.predictor.segments(files, args.batch_size, **options)
-    with open_writers(args.out, formats, unique_names(files)) as write:
-        return run_batch(batch, segments, write)
+    return run_batch(batch, args, options)
 
 
 def find_files(args: argparse.Namespace, find: Callable[[Sequence[Path]], Iterator[Path]], sense: str) -> list[Path]:
+    """The files to read, each once; figures of ours only where they are named one by one."""
     if args.batch_size < 1:
         raise UserError("--batch-size starts at 1")
-    files = list(find(args.paths))
+    given = set(args.paths)
+    found = list(dict.fromkeys(find(args.paths)))
+    files = [path for path in found if path in given or path.suffix.lower() != ".png" or not is_figure(path)]
+    if len(files) < len(found):
+        print(f"{len(found) - len(files)} figures of earlier runs are left out", file=sys.stderr)
     if not files:
-        where = ", ".join(map(str, args.paths))
+        where = ", ".join(map(printable, args.paths))
         raise UserError(f"no {sense} in {where}; give {sense} files, or folders that hold some")
     return files
+
+
+def folders_of(args: argparse.Namespace, out: Path | None) -> dict[str, Path]:
+    return {option: path for option, path in (("--out", out), ("--pictures", args.pictures)) if path}
+
+
+def place_documents(
+    args: argparse.Namespace, files: Sequence[Path], folder: Path | None, endings: Collection[str]
+) -> Outputs | None:
+    """Where documents go, None if nowhere or to the standard output. Raises UserError where they must not."""
+    if args.out is None or not endings:
+        return None
+    chosen = {} if folder else {files[0]: args.out.stem}
+    outputs = Outputs(folder or args.out.parent, files, args.choice, chosen)
+    outputs.check(endings)
+    return outputs
+
+
+def place_figures(args: argparse.Namespace, files: Sequence[Path]) -> Outputs | None:
+    """Where figures go, None if nowhere. Raises UserError where they must not."""
+    if args.pictures is None:
+        return None
+    if has_ending(args.pictures) and not args.pictures.is_dir():
+        raise UserError(f"--pictures {printable(args.pictures)} is named like a file; name a folder")
+    outputs = Outputs(args.pictures, files, args.choice)
+    outputs.check(FIRST_FIGURES)
+    return outputs
 
 
 def load_for(sense: str, args: argparse.Namespace, options: dict[str, float | None]) -> Predictor:
@@ -99,34 +130,70 @@ def load_for(sense: str, args: argparse.Namespace, options: dict[str, float | No
     return predictor
 
 
-def run_batch(batch: Batch, segments: Iterable[Segment], write: Write) -> int:
-    """Write a row for every file as soon as its last piece is there, then say what failed."""
-    if batch.pictures:
-        make_folder(batch.pictures, "--pictures")
-        segments = draw_figures(batch, segments)
+def run_batch(batch: Batch, args: argparse.Namespace, options: dict[str, float | None]) -> int:
+    """Read what is left to be done, write the results of each file as soon as its last piece is there, then say what
+    failed."""
+    files = [path for path in batch.files if args.choice is not Choice.SKIP or not batch.is_done(path)]
+    if len(files) < len(batch.files):
+        print(f"{len(batch.files) - len(files)} of {len(batch.files)} files are {batch.done} already", file=sys.stderr)
+    if not files:
+        return 0
+    predictor = load_for(batch.sense, args, options)
+    for option, folder in batch.folders.items():
+        make_folder(folder, option)
+    segments = predictor.segments(files, args.batch_size, **options)
+    if batch.figures:
+        segments = draw_figures(batch.figures, predictor, segments)
     failed = []
-    rows = to_rows(segments, batch.attention)
-    for row in tqdm(rows, total=len(batch.files), unit=batch.sense, disable=None, file=sys.stderr):
-        if "error" in row:
-            failed.append(row["error"])
-        write(row)
-    if failed:
-        line = f"{len(failed)} of {len(batch.files)} files could not be {batch.done}:"
-        print(line, *failed, sep="\n  ", file=sys.stderr)
-    return 2 if failed else 0
+    with open_writer(batch) as write:
+        rows = to_rows(segments, args.attention)
+        for source, row in tqdm(rows, total=len(files), unit=batch.sense, disable=None, file=sys.stderr):
+            if "error" in row:
+                failed.append(row["error"])
+            write(source, row)
+        report(failed, f"of {len(files)} files could not be {batch.done}")
+        report(batch.problems(), "results could not be written")
+    return 2 if failed or batch.problems() else 0
 
 
-def to_rows(segments: Iterable[Segment], attention: bool) -> Iterator[Row]:
+def report(lines: Sequence[str], what: str) -> None:
+    if lines:
+        print(f"{len(lines)} {what}:", *lines, sep="\n  ", file=sys.stderr)
+
+
+@contextmanager
+def open_writer(batch: Batch) -> Iterator[Callable[[Path, Row], None]]:
+    """What takes each row, and the file that it is of, to all its places."""
+    with batch.rows.open() if batch.rows else nullcontext() as write_row:
+
+        def write(source: Path, row: Row) -> None:
+            for format, ending in batch.formats.items():
+                if (document := row_to_document(format, row)) is not None:
+                    write_document(batch.documents, source, ending, document.encode())
+            if write_row:
+                write_row(row)  # last: a file that has its row has everything
+
+        yield write
+
+
+def write_document(documents: Outputs | None, source: Path, ending: str, content: bytes) -> None:
+    if documents is None:
+        write_all(standard_output(), content, "the standard output")
+    else:
+        documents.put(source, ending, content)
+
+
+def to_rows(segments: Iterable[Segment], attention: bool) -> Iterator[tuple[Path, Row]]:
     """One row per file. Of the pieces before only text and word times are kept, unless attention is wanted."""
     pieces: list[AttentionTrace] = []
     for source, result, last in segments:
         if isinstance(result, MediaError):
-            yield {"path": str(source), "error": str(result)}
+            yield source, {"path": path_text(source), "error": str(result)}
             pieces = []
             continue
         pieces.append(result if attention else forget_weights(result))
         if last:
-            yield {"path": str(source), **to_row(pieces, attention)}
+            yield source, {"path": path_text(source), **to_row(pieces, attention)}
             pieces = []
 
 
@@ -151,64 +218,23 @@ def to_row(pieces: Sequence[AttentionTrace], attention: bool) -> Row:
     return row | {"pieces": [piece.to_dict() for piece in pieces]} if attention else row
 
 
-def draw_figures(batch: Batch, segments: Iterable[Segment]) -> Iterator[Segment]:
+def draw_figures(figures: Outputs, predictor: Predictor, segments: Iterable[Segment]) -> Iterator[Segment]:
     """The segments, each drawn into a PNG as it passes: talk.png, or talk.001.png and so on where there are several."""
-    names = unique_names(batch.files)
     items, n_drawn = None, 0
     for segment in segments:
         if isinstance(segment.result, AttentionTrace):
             # read once more: to keep the pictures or sounds of a whole batch would take more memory than the model
-            items, n_drawn = items or batch.predictor.pieces(segment.source), n_drawn + 1
-            item = next(items)
+            items, n_drawn = items or predictor.pieces(segment.source), n_drawn + 1
             number = "" if segment.last and n_drawn == 1 else f".{n_drawn:03}"
-            path = batch.pictures / f"{names[str(segment.source)]}{number}.png"
-            save_figure(segment.result, item.image if isinstance(item, Picture) else item, path)
+            try:
+                draw_figure(figures, segment, next(items), f"{number}.png")
+            except MediaError as error:  # the file has gone meanwhile
+                figures.problems.append(f"no figure of {error}")
         if segment.last:
             items, n_drawn = None, 0
         yield segment
 
 
-def build_caption_parser() -> argparse.ArgumentParser:
-    description = "Caption pictures: JPEG, PNG, WEBP, GIF, BMP or TIFF files, and folders of them, recursively."
-    parser = build_parser("caption", description, CAPTION_EPILOG, "picture", "captioning", 32)
-    parser.add_argument("--out", type=Path, help="write the lines to this file instead of the standard output")
-    return parser
-
-
-def build_transcribe_parser() -> argparse.ArgumentParser:
-    description = (
-        "Transcribe sounds of any length: WAV, FLAC, OGG, Opus or MP3 files, and folders of them, recursively."
-    )
-    parser = build_parser("transcribe", description, TRANSCRIBE_EPILOG, "sound", "speech", 16)
-    parser.add_argument("--out", type=Path, help="write to this folder or file instead of the standard output")
-    known = {"nargs": "+", "action": "extend", "choices": FORMATS, "metavar": "FORMAT"}
-    parser.add_argument("--format", **known, help=f"one or several of {', '.join(FORMATS)} (default: jsonl)")
-    parser.add_argument("--ctc", type=float, help="weight of the CTC head in the search, 0 to 1 (checkpoint's)")
-    parser.add_argument("--lm", type=float, help="weight of the language model in the search (checkpoint's)")
-    parser.add_argument("--words", type=float, help="weight of the word model in the search (checkpoint's)")
-    parser.add_argument(
-        "--speeds", type=float, nargs="+", help="hear each sound at all of these; 1 alone is fastest (checkpoint's)"
-    )
-    parser.add_argument(
-        "--consensus",
-        type=float,
-        help="how far scores count when hypotheses agree; 0 says the best (checkpoint's)",
-    )
-    return parser
-
-
-def build_parser(
-    command: str, description: str, epilog: str, unit: str, task: str, batch_size: int
-) -> argparse.ArgumentParser:
-    """What both commands understand."""
-    layout = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(f"multimodal-attn {command}", None, description, epilog, formatter_class=layout)
-    add = parser.add_argument
-    add("paths", nargs="+", type=Path, metavar="PATH", help=f"a {unit} file, or a folder of them")
-    add("--checkpoint", type=Path, default=BUNDLED[task], help="checkpoint folder (default: %(default)s)")
-    add("--beam", type=int, help="hypotheses kept while searching; 1 is greedy (default: the checkpoint's)")
-    add("--attention", action="store_true", help="put tokens and attention weights into every row")
-    add("--pictures", type=Path, metavar="DIR", help=f"draw the attention of each {unit} into a PNG here")
-    add("--batch-size", type=int, default=batch_size, help=f"{unit}s read at once (default: %(default)s)")
-    add("--device", default="cpu", help="cpu, cuda, cuda:1, mps (default: %(default)s)")
-    return parser
+def draw_figure(figures: Outputs, segment: Segment, item: Item, ending: str) -> None:
+    figure = render_figure(segment.result, item.image if isinstance(item, Picture) else item)
+    figures.put(segment.source, ending, figure_to_png(figure))

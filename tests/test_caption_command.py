@@ -12,6 +12,7 @@ from PIL import Image
 
 from multimodal_attn.trace import AttentionTrace
 from tasks.cli import main
+from tasks.record import RECORD
 from tests.conftest import ROOT
 
 
@@ -81,7 +82,7 @@ def test_attention_rows_are_traces(captioned: dict) -> None:
 
 def test_figures_of_equal_names_do_not_overwrite_each_other(captioned: dict) -> None:
     names = {path.name for path in captioned["figures"].iterdir()}
-    assert names == {"a.png", "a-2.png", "b.png", "c.png", "d.png"}
+    assert names == {"a.png", "a-2.png", "b.png", "c.png", "d.png", RECORD}
 
 
 def test_standard_output_holds_only_json_lines(photos: Path, tiny_checkpoint: Path) -> None:

@@ -23,7 +23,7 @@ from multimodal_attn.tokens import build_piece_tokenizer
 from multimodal_attn.trace import AttentionTrace
 from tasks import batch
 from tasks.cli import main
-from tasks.writers import unique_names
+from tasks.record import RECORD
 from tests.fake_transcriber import FakeTranscriber, planted_piece
 
 
@@ -115,7 +115,7 @@ def test_the_weights_of_a_long_sound_are_not_kept_unless_they_are_wanted() -> No
             yield Segment(Path("a.wav"), replace(trace, geometry=geometry, weights=heavy), n + 1 == n_pieces)
 
     tracemalloc.start()
-    (row,) = batch.to_rows(segments(41), attention=False)
+    ((_, row),) = batch.to_rows(segments(41), attention=False)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(row["words"]) == 82
@@ -151,7 +151,8 @@ def test_a_folder_gets_rows_and_a_document_of_each_format_for_every_sound(
     formats = ["jsonl", "txt", "json", "srt", "vtt", "tsv"]
     assert main(["transcribe", str(sounds), "--out", str(out), "--format", *formats]) == 2
     good = {f"{name}.{format}" for name in ("long", "talk", "talk-2", "silence") for format in formats[1:]}
-    assert {path.name for path in out.iterdir()} == good | {"transcripts.jsonl", "empty.json", "text.json"}
+    others = {"transcripts.jsonl", "empty.json", "text.json", RECORD}
+    assert {path.name for path in out.iterdir()} == good | others
     assert (out / "talk.txt").read_text() == "w0 it's\n"
     assert json.loads((out / "talk-2.json").read_text())["path"].endswith("more/talk.ogg")
     assert "error" in json.loads((out / "empty.json").read_text())
@@ -168,7 +169,7 @@ def test_one_document_may_be_a_file_or_the_standard_output(
     assert on_screen.splitlines()[0] == "start\tend\ttext"
     assert main(["transcribe", sound, "--out", str(tmp_path / "mine.tsv")]) == 0
     assert (tmp_path / "mine.tsv").read_text() == on_screen
-    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["mine.tsv"]
+    assert [path.name for path in tmp_path.iterdir() if path.is_file() and path.name != RECORD] == ["mine.tsv"]
 
 
 def test_figures_are_drawn_for_every_sound_and_every_piece(
@@ -178,7 +179,7 @@ def test_figures_are_drawn_for_every_sound_and_every_piece(
     main(["transcribe", str(sounds), "--pictures", str(figures), "--out", str(tmp_path / "rows.jsonl")])
     n_pieces = len(list(transcriber.pieces(sounds / "long.wav")))
     long = {f"long.{n:03}.png" for n in range(1, n_pieces + 1)}
-    assert {path.name for path in figures.iterdir()} == long | {"talk.png", "talk-2.png", "silence.png"}
+    assert {path.name for path in figures.iterdir()} == long | {"talk.png", "talk-2.png", "silence.png", RECORD}
 
 
 def test_options_reach_the_search(sounds: Path, transcriber: FakeTranscriber) -> None:
@@ -254,10 +255,12 @@ def test_times_are_not_invented_for_a_model_without_them(
 def test_options_that_cannot_be_are_refused_before_anything_is_overwritten(
     sounds: Path, transcriber: FakeTranscriber, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "rows.jsonl").write_text("yesterday's")
-    assert main(["transcribe", str(sounds), "--ctc", "1.5", "--out", str(tmp_path / "rows.jsonl")]) == 2
+    yesterday = '{"path": "a.wav", "error": "a.wav: no such file; check the path"}\n'
+    (tmp_path / "rows.jsonl").write_text(yesterday)
+    args = ["--ctc", "1.5", "--overwrite", "--out", str(tmp_path / "rows.jsonl")]
+    assert main(["transcribe", str(sounds), *args]) == 2
     assert "ctc" in error_of(capsys)
-    assert (tmp_path / "rows.jsonl").read_text() == "yesterday's"
+    assert (tmp_path / "rows.jsonl").read_text() == yesterday
 
 
 def test_a_captioner_does_not_transcribe(
@@ -283,10 +286,3 @@ def test_a_model_transcribes_a_folder_as_it_does_each_file(
         assert row["text"] == trace.text and row["score"] == pytest.approx(trace.score, abs=1e-4)
         assert [word["text"] for word in row["words"]] == [word.text for word in trace.words]
     assert rows["minute.wav"]["text"]
-
-
-def test_names_are_never_given_twice() -> None:
-    paths = [Path(name) for name in ("a/x.wav", "a/x-2.wav", "b/x.wav", "b/x.wav", "c/x.mp3")]
-    names = unique_names(paths)
-    assert len(set(names.values())) == len(names) == 4
-    assert names["a/x.wav"] == "x"

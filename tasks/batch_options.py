@@ -1,0 +1,79 @@
+"""The options of `multimodal-attn caption` and `multimodal-attn transcribe`."""
+
+import argparse
+from pathlib import Path
+
+from tasks.outputs import add_choice
+from tasks.released import BUNDLED
+from tasks.writers import FORMATS
+
+CAPTION_EPILOG = """each line of the output is a JSON object with path, text and score (mean log-probability per token),
+or path and error for a file that could not be used; --attention adds tokens and weights (docs/trace-format.md).
+
+examples:
+  multimodal-attn caption dog.jpg
+  multimodal-attn caption photos/ --out captions.jsonl --pictures figures/
+"""
+TRANSCRIBE_EPILOG = """formats:
+  jsonl   one line for each recording: path, text, score (of the search; higher is surer) and words with start and
+          end in seconds; or path and error. --attention adds tokens and weights, under `pieces` where the recording is
+          long and was split at pauses (docs/trace-format.md)
+  json    the same, as a file for each recording
+  txt     the text        srt, vtt   subtitles        tsv   every word with start and end in milliseconds
+
+where they go:
+  --out FOLDER           FOLDER/transcripts.jsonl, and FOLDER/talk.srt and so on for talk.mp3
+  --out talk.srt         that file, in the format that its name ends in; jsonl takes any number of recordings
+  no --out               the standard output
+
+examples:
+  multimodal-attn transcribe talk.mp3 --format srt
+  multimodal-attn transcribe recordings/ --out transcripts/ --format jsonl txt vtt --pictures figures/
+"""
+
+
+def build_caption_parser() -> argparse.ArgumentParser:
+    description = "Caption pictures: JPEG, PNG, WEBP, GIF, BMP or TIFF files, and folders of them, recursively."
+    parser = build_parser("caption", description, CAPTION_EPILOG, "picture", "captioning", 32)
+    parser.add_argument("--out", type=Path, help="write the lines to this file instead of the standard output")
+    return parser
+
+
+def build_transcribe_parser() -> argparse.ArgumentParser:
+    description = (
+        "Transcribe sounds of any length: WAV, FLAC, OGG, Opus or MP3 files, and folders of them, recursively."
+    )
+    parser = build_parser("transcribe", description, TRANSCRIBE_EPILOG, "sound", "speech", 16)
+    parser.add_argument("--out", type=Path, help="write to this folder or file instead of the standard output")
+    known = {"nargs": "+", "action": "extend", "choices": FORMATS, "metavar": "FORMAT"}
+    parser.add_argument("--format", **known, help=f"one or several of {', '.join(FORMATS)} (default: jsonl)")
+    parser.add_argument("--ctc", type=float, help="weight of the CTC head in the search, 0 to 1 (checkpoint's)")
+    parser.add_argument("--lm", type=float, help="weight of the language model in the search (checkpoint's)")
+    parser.add_argument("--words", type=float, help="weight of the word model in the search (checkpoint's)")
+    parser.add_argument(
+        "--speeds", type=float, nargs="+", help="hear each sound at all of these; 1 alone is fastest (checkpoint's)"
+    )
+    parser.add_argument(
+        "--consensus",
+        type=float,
+        help="how far scores count when hypotheses agree; 0 says the best (checkpoint's)",
+    )
+    return parser
+
+
+def build_parser(
+    command: str, description: str, epilog: str, unit: str, task: str, batch_size: int
+) -> argparse.ArgumentParser:
+    """What both commands understand."""
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(f"multimodal-attn {command}", None, description, epilog, formatter_class=layout)
+    add = parser.add_argument
+    add("paths", nargs="+", type=Path, metavar="PATH", help=f"a {unit} file, or a folder of them")
+    add("--checkpoint", type=Path, default=BUNDLED[task], help="checkpoint folder (default: %(default)s)")
+    add("--beam", type=int, help="hypotheses kept while searching; 1 is greedy (default: the checkpoint's)")
+    add("--attention", action="store_true", help="put tokens and attention weights into every row")
+    add("--pictures", type=Path, metavar="DIR", help=f"draw the attention of each {unit} into a PNG here")
+    add_choice(parser)
+    add("--batch-size", type=int, default=batch_size, help=f"{unit}s read at once (default: %(default)s)")
+    add("--device", default="cpu", help="cpu, cuda, cuda:1, mps (default: %(default)s)")
+    return parser

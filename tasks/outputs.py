@@ -1,0 +1,148 @@
+"""What a command may write where: nothing that exists is replaced unless it is a result of ours, as it was written."""
+
+import argparse
+import errno
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from multimodal_attn.errors import UserError
+from multimodal_attn.files import printable, write_whole
+from tasks.record import Record, State
+
+FULL = {errno.ENOSPC, errno.EDQUOT}  # after which no other file can be written either
+
+
+class Choice(Enum):
+    """What to do with results that are there already."""
+
+    REFUSE = "refuse"
+    OVERWRITE = "--overwrite"
+    SKIP = "--skip-existing"
+
+
+class Action(Enum):
+    WRITE = "write"
+    LEAVE = "leave"
+    REFUSE = "refuse"
+
+
+def decide(state: State, choice: Choice) -> Action:
+    """The one rule. What people made or changed is refused or left, whatever was chosen."""
+    if state is State.FREE:
+        return Action.WRITE
+    if choice is Choice.SKIP:
+        return Action.REFUSE if state is State.FOREIGN else Action.LEAVE
+    return Action.WRITE if choice is Choice.OVERWRITE and state is State.OURS else Action.REFUSE
+
+
+def refusal(name: str, state: State) -> UserError:
+    """Why a command does not start, and what to do."""
+    if state is State.OURS:
+        return UserError(
+            f"{name} {state.value}; go on with {Choice.SKIP.value}, or replace with {Choice.OVERWRITE.value}"
+        )
+    return UserError(f"{name} {state.value}, and is left as it is; name another place, or move it away")
+
+
+def add_choice(parser: argparse.ArgumentParser) -> None:
+    chosen = parser.add_mutually_exclusive_group()
+    kinds = {"action": "store_const", "dest": "choice", "default": Choice.REFUSE}
+    told = "replace results of ours; never what others wrote or changed"
+    chosen.add_argument(Choice.OVERWRITE.value, **kinds, const=Choice.OVERWRITE, help=told)
+    told = "go on: leave files that have their results, do the others"
+    chosen.add_argument(Choice.SKIP.value, **kinds, const=Choice.SKIP, help=told)
+
+
+def has_ending(path: Path) -> bool:
+    """Whether a name ends as names of files do, in a dot and some letters."""
+    ending = path.suffix[1:]
+    return 0 < len(ending) <= 8 and ending.isascii() and ending.isalnum() and not ending.isdecimal()
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """What a file is under each of its names: links, other spellings, other cases. None where there is none."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def identities(files: Iterable[Path]) -> frozenset[tuple[int, int]]:
+    return frozenset(found for found in map(identity, files) if found)
+
+
+def check_not_read(option: str, path: Path, files: Iterable[Path]) -> None:
+    """Raises UserError for a file to write that is one of the files to read."""
+    if identity(path) in identities(files):
+        raise UserError(f"{option} {printable(path)} is one of the files to read; name another one")
+
+
+@dataclass
+class Outputs:
+    """A folder of documents or figures, some for each source. problems: what could not be written, and why.
+
+    names: of every source's, where the user chose it; otherwise they follow from the sources and the record.
+    """
+
+    folder: Path
+    sources: Sequence[Path]
+    choice: Choice
+    chosen: Mapping[Path, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.record = Record(self.folder)
+        self.read = identities(self.sources)
+        self.names = self.chosen or self.record.names(self.sources)
+
+    def place(self, source: Path, suffix: str) -> Path:
+        return self.folder / f"{self.names[source]}{suffix}"
+
+    def state(self, source: Path, suffix: str) -> State:
+        path = self.place(source, suffix)
+        if identity(path) in self.read and os.path.lexists(path):
+            return State.FOREIGN
+        return self.record.state(path.name, None if self.chosen else source)
+
+    def has(self, source: Path, *suffixes: str) -> bool:
+        """Whether one of these is there."""
+        return any(os.path.lexists(self.place(source, suffix)) for suffix in suffixes)
+
+    def check(self, suffixes: Iterable[str]) -> None:
+        """Before anything is made. Raises UserError where results would have to be refused, unless the user said what
+        to do with them and it is one of many."""
+        if self.choice is not Choice.REFUSE and not self.chosen:
+            return
+        states = {
+            self.place(source, suffix): self.state(source, suffix)
+            for source in self.sources
+            for suffix in suffixes
+            if self.has(source, suffix)
+        }
+        refused = {path: state for path, state in states.items() if decide(state, self.choice) is Action.REFUSE}
+        for state in (State.FOREIGN, State.CHANGED, State.OURS):  # the worst first: no option helps against it
+            if paths := [path for path in refused if refused[path] is state]:
+                more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
+                raise refusal(f"{printable(paths[0])}{more}", state)
+
+    def put(self, source: Path, suffix: str, content: bytes) -> None:
+        """Write a result, or say in `problems` why not. Raises UserError only when nothing more can be written."""
+        path, state = self.place(source, suffix), self.state(source, suffix)
+        action = decide(state, self.choice)
+        if action is Action.REFUSE:
+            self.problems.append(f"{printable(path)}: {state.value}, and is left as it is")
+        if action is not Action.WRITE:
+            return
+        try:
+            self.record.add(path.name, "" if self.chosen else self.names[source], source, content)
+            write_whole(path, content)
+        except OSError as error:
+            if error.errno in FULL:
+                raise UserError(
+                    f"{printable(path)} cannot be written: {error.strerror}; make room and go on"
+                ) from error
+            self.problems.append(f"{printable(path)}: {error.strerror}")
