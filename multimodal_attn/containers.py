@@ -8,6 +8,7 @@ from typing import BinaryIO
 SLACK = 256  # bytes that sloppy writers count too many in a WAV header; a few milliseconds at most
 UNKNOWN_LENGTH = 2**31 - 2**16  # bytes: from about 2 GB on it is what writers to a pipe put down, who cannot know
 MAX_CHUNKS = 1_000
+MAX_GAPS = 10_000  # places in an MP3 that are no frame; each costs a search
 MAX_PAGE = 65_307  # bytes, RFC 3533
 MAX_FRAME = 2_881  # bytes of an MPEG frame
 
@@ -50,6 +51,8 @@ def wav_damage(file: BinaryIO, size: int) -> str | None:
         if kind == b"ds64":  # of RF64, EBU Tech 3306: lengths of more than 32 bits
             long_length = int.from_bytes(header[16:24], "little")
         if kind == b"data":
+            if length == 2**32 - 1 and long_length > max(size, UNKNOWN_LENGTH):
+                return "its header does not tell a true length"
             return data_damage(long_length if length == 2**32 - 1 else length, size - position - 8)
         position += 8 + length + length % 2
     return "no sound in it"
@@ -81,10 +84,13 @@ def mp3_damage(file: BinaryIO, size: int) -> str | None:
     first = file.read(MAX_FRAME)
     if not frame_of(first):
         return None  # another layer, a free format or garbage: the decoder will tell
-    n_frames, bitrates = 0, set()
+    n_frames, n_gaps, bitrates = 0, 0, set()
     for start, end, bitrate in frames_from(file, position, like=first):
         if end > size and start == position:  # after other bytes it is no frame but looks like one by chance
             return "cut short: the last frame is not complete"
+        n_gaps += start != position
+        if n_gaps > MAX_GAPS:
+            return "not an MP3 in one piece"
         n_frames, position = n_frames + 1, end
         bitrates.add(bitrate)
     n_indexed = indexed_frames(first)

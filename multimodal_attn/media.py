@@ -19,12 +19,12 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from multimodal_attn.errors import MediaError
 from multimodal_attn.files import media_files, open_file, printable
+from multimodal_attn.picture_walk import excess_of, gif_without_extensions
 
 Source = str | Path | bytes | Image | np.ndarray
 
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 100_000_000
-MAX_SCANS = 100  # a progressive JPEG has about ten; each costs a pass over the whole picture
 EXTENSIONS = frozenset([".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"])
 FORMATS = "JPEG, PNG, WEBP, GIF, BMP or TIFF"
 
@@ -38,7 +38,6 @@ DECODERS: tuple[tuple[re.Pattern[bytes], type[ImageFile]], ...] = (
     (re.compile(rb"BM"), BmpImageFile),
     (re.compile(rb"II[*+]\0|MM\0[*+]"), TiffImageFile),
 )
-SEGMENT = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])")  # JPEG markers that a length follows, and the end of image
 
 # EXIF orientation -> what turns the stored picture upright
 TURNS = {
@@ -113,8 +112,15 @@ def open_picture(source: Source, name: str) -> Image:
     check_bytes(data, name)
     for signature, decoder in DECODERS:
         if signature.match(data):
-            return decoder(io.BytesIO(data))
+            return decoder(io.BytesIO(plain_gif(data, name) if decoder is GifImageFile else data))
     raise MediaError(f"{name}: not a picture of a known format; convert it to {FORMATS}")
+
+
+def plain_gif(data: bytes, name: str) -> bytes:
+    plain = gif_without_extensions(data)
+    if plain is None:
+        raise MediaError(f"{name}: a GIF of too many comments; save it again as a plain picture")
+    return plain
 
 
 def read_file(path: Path, name: str) -> bytes:
@@ -127,8 +133,8 @@ def check_bytes(data: bytes, name: str) -> None:
         raise MediaError(f"{name}: empty; copy or download it again")
     if len(data) > MAX_BYTES:
         raise MediaError(f"{name}: larger than {MAX_BYTES // 10**6} MB; save it smaller")
-    if data.startswith(b"\xff\xd8") and has_many_scans(data):
-        raise MediaError(f"{name}: a JPEG of more than {MAX_SCANS} scans; save it again as a plain JPEG")
+    if excess := excess_of(data):
+        raise MediaError(f"{name}: {excess}; save it again as a plain picture")
 
 
 def check_size(width: int, height: int, name: str) -> None:
@@ -136,15 +142,6 @@ def check_size(width: int, height: int, name: str) -> None:
         raise MediaError(f"{name}: {width} x {height} pixels, more than {MAX_PIXELS // 10**6} million; make it smaller")
     if not width * height:
         raise MediaError(f"{name}: {width} x {height} pixels, nothing to see; take another picture")
-
-
-def has_many_scans(jpeg: bytes) -> bool:
-    """Whether a JPEG asks for more passes than an honest one; it can ask for an hour of them in a few megabytes."""
-    position, n_scans = 2, 0
-    while (segment := SEGMENT.search(jpeg, position)) and segment[1] != b"\xd9" and n_scans <= MAX_SCANS:
-        n_scans += segment[1] == b"\xda"
-        position = segment.end() + int.from_bytes(jpeg[segment.end() : segment.end() + 2])
-    return n_scans > MAX_SCANS
 
 
 def turn_of(image: Image) -> Transpose | None:

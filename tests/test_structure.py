@@ -16,7 +16,7 @@ SOURCES = [*ROOT.glob("multimodal_attn/**/*.py"), *ROOT.glob("tasks/**/*.py"), R
 # each part knows only parts of the lines above it
 LAYERS = (
     {"errors"},
-    {"containers", "files", "geometry", "linear", "memory", "ngrams", "pauses", "positions", "tokens"},
+    {"containers", "files", "geometry", "linear", "memory", "ngrams", "pauses", "picture_walk", "positions", "tokens"},
     {"blocks", "media", "sound", "word_model"},
     {"attention", "ctc", "ctc_prefix", "encoders", "health", "losses"},
     {"decoders"},
