@@ -1,4 +1,4 @@
-"""Does a picture file ask for far more work than its size? Walked before decoding; stops at the limits, so it is fast."""
+"""Does a picture file ask for far more work than its size? Walked before decoding, up to the limits."""
 
 import re
 import struct
