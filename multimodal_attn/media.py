@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL.BmpImagePlugin import BmpImageFile
@@ -54,8 +55,8 @@ QUARTER_TURNS = {Transpose.TRANSPOSE, Transpose.ROTATE_270, Transpose.TRANSVERSE
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded picture. `image` is upright RGB and may be smaller than the original when a hint allowed it;
-    `width` and `height` are the upright original size in pixels; `name` is for messages."""
+    """A decoded picture. `image` is upright RGB without EXIF or comments, and may be smaller than the original when a
+    hint allowed it; `width` and `height` are the upright original size in pixels; `name` is for messages."""
 
     image: Image
     width: int
@@ -71,7 +72,11 @@ def read_picture(source: Source, *, min_side_hint: int = 0) -> Picture:
         pixels; a 12-megapixel photograph is then read about ten times faster.
     Raises MediaError for everything that cannot be read, before decoding where the header already tells.
     """
-    name = name_of(source)
+    return decode_picture(source, name_of(source), min_side_hint)
+
+
+def decode_picture(source: Source | BinaryIO, name: str, min_side_hint: int = 0) -> Picture:
+    """The same from an open file too, with the name that messages give it."""
     try:
         image = open_picture(source, name)
         width, height = image.size
@@ -82,6 +87,7 @@ def read_picture(source: Source, *, min_side_hint: int = 0) -> Picture:
         turn = turn_of(image)
         rgb = image_to_rgb(image)
         upright = rgb if turn is None else rgb.transpose(turn)
+        upright.info = {}  # whoever saves the picture again would save its EXIF, comment and profile too
     except MediaError:
         raise
     except Exception as error:  # on damaged files the decoders raise nearly every class there is
@@ -102,13 +108,13 @@ def picture_files(paths: Sequence[str | Path]) -> Iterator[Path]:
     return media_files(paths, EXTENSIONS)
 
 
-def open_picture(source: Source, name: str) -> Image:
+def open_picture(source: Source | BinaryIO, name: str) -> Image:
     """The picture with its header read and its pixels not yet decoded, except for those given as pixels."""
     if isinstance(source, Image):
         return source
     if isinstance(source, np.ndarray):
         return array_to_image(source, name)
-    data = source if isinstance(source, bytes) else read_file(Path(source), name)
+    data = source if isinstance(source, bytes) else read_file(source, name)
     check_bytes(data, name)
     for signature, decoder in DECODERS:
         if signature.match(data):
@@ -123,8 +129,8 @@ def plain_gif(data: bytes, name: str) -> bytes:
     return plain
 
 
-def read_file(path: Path, name: str) -> bytes:
-    with open_file(path, name, "picture") as file:
+def read_file(source: str | Path | BinaryIO, name: str) -> bytes:
+    with open_file(Path(source), name, "picture") if isinstance(source, str | Path) else source as file:
         return file.read(MAX_BYTES + 1)
 
 

@@ -11,11 +11,12 @@ import torch
 from multimodal_attn.checkpoint import load_checkpoint
 from multimodal_attn.encoders import SoundBatch
 from multimodal_attn.errors import ConfigError, MediaError
-from multimodal_attn.media import Picture, read_picture
+from multimodal_attn.media import Picture
 from multimodal_attn.media import Source as PictureSource
 from multimodal_attn.model import Model, decode
+from multimodal_attn.reading import read_picture, read_pieces, read_sound
 from multimodal_attn.search import SearchConfig
-from multimodal_attn.sound import RATE, Sound, read_pieces, read_sound
+from multimodal_attn.sound import RATE, Sound
 from multimodal_attn.sound import Source as SoundSource
 from multimodal_attn.trace import AttentionTrace, Origin, join_traces
 

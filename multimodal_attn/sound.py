@@ -61,7 +61,11 @@ def read_sound(source: Source) -> Sound:
         Any rate of 4 to 192 kHz, any width and up to 32 channels, of which the mean is taken.
     Raises MediaError for what cannot be read, is cut short, or holds numbers that are not sound.
     """
-    name = name_of(source)
+    return decode_sound(source, name_of(source))
+
+
+def decode_sound(source: Source | BinaryIO, name: str) -> Sound:
+    """The same from an open file too, with the name that messages give it."""
     blocks = list(read_blocks(source, name, MAX_SECONDS_AT_ONCE))
     return Sound(np.concatenate([np.zeros(0, np.float32), *blocks]), 0.0, name)
 
@@ -72,9 +76,18 @@ def read_pieces(source: Source, max_seconds: float = MAX_PIECE_SECONDS) -> Itera
     There is at least one piece. Memory is bounded whatever the length. Raises as `read_sound`; damage in the middle of
     a file shows only when it is reached.
     """
+    check_piece_seconds(max_seconds)
+    yield from decode_pieces(source, name_of(source), max_seconds)
+
+
+def check_piece_seconds(max_seconds: float) -> None:
     if not 1 <= max_seconds <= MAX_SECONDS_AT_ONCE:
         raise ConfigError(f"pieces of {max_seconds:g} seconds; choose from 1 to {MAX_SECONDS_AT_ONCE:g}")
-    name, n_read = name_of(source), 0
+
+
+def decode_pieces(source: Source | BinaryIO, name: str, max_seconds: float) -> Iterator[Sound]:
+    """The same from an open file too, with the name that messages give it."""
+    n_read = 0
     for samples in split_at_pauses(read_blocks(source, name, MAX_SECONDS), int(max_seconds * RATE)):
         yield Sound(samples, n_read / RATE, name)
         n_read += len(samples)
@@ -92,7 +105,7 @@ def name_of(source: Source) -> str:
     return printable(source)
 
 
-def read_blocks(source: Source, name: str, max_seconds: float) -> Iterator[np.ndarray]:
+def read_blocks(source: Source | BinaryIO, name: str, max_seconds: float) -> Iterator[np.ndarray]:
     """Consecutive blocks (n,) at RATE; their total length is exact."""
     if isinstance(source, np.ndarray):
         raise MediaError(f"{name}: without its rate; give the pair (samples, rate)")
@@ -125,9 +138,9 @@ def check_block(block: np.ndarray, seconds: float, max_seconds: float, name: str
         raise MediaError(f"{name}: {what}, where full scale is 1; save it again as 16-bit WAV")
 
 
-def file_blocks(source: str | Path | bytes, name: str) -> Iterator[tuple[int, np.ndarray]]:
+def file_blocks(source: str | Path | bytes | BinaryIO, name: str) -> Iterator[tuple[int, np.ndarray]]:
     """The rate and a block (n, channels), until the end of a file or its bytes."""
-    with io.BytesIO(source) if isinstance(source, bytes) else open_file(Path(source), name, "sound") as file:
+    with opened(source, name) as file:
         check_content(file, MAX_BYTES if isinstance(source, bytes) else MAX_FILE_BYTES, name)
         with SoundFile(file) as sound:
             check_header(sound.samplerate, sound.channels, name)
@@ -141,6 +154,12 @@ def file_blocks(source: str | Path | bytes, name: str) -> Iterator[tuple[int, np
                 n_read += len(block)
             if n_read < sound.frames and sound.format != "MP3":  # of an MP3 the library only estimates them
                 raise MediaError(f"{name}: cut short; copy or download it again")
+
+
+def opened(source: str | Path | bytes | BinaryIO, name: str) -> BinaryIO:
+    if isinstance(source, str | Path):
+        return open_file(Path(source), name, "sound")
+    return io.BytesIO(source) if isinstance(source, bytes) else source
 
 
 def check_content(file: BinaryIO, max_bytes: int, name: str) -> None:

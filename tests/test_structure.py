@@ -16,8 +16,21 @@ SOURCES = [*ROOT.glob("multimodal_attn/**/*.py"), *ROOT.glob("tasks/**/*.py"), R
 # each part knows only parts of the lines above it
 LAYERS = (
     {"errors"},
-    {"containers", "files", "geometry", "linear", "memory", "ngrams", "pauses", "picture_walk", "positions", "tokens"},
+    {
+        "containers",
+        "files",
+        "geometry",
+        "linear",
+        "memory",
+        "messages",
+        "ngrams",
+        "pauses",
+        "picture_walk",
+        "positions",
+        "tokens",
+    },
     {"blocks", "media", "sound", "word_model"},
+    {"reading", "reading_process"},
     {"attention", "ctc", "ctc_prefix", "encoders", "health", "losses"},
     {"decoders"},
     {"language_model", "scorers"},

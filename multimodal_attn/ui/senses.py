@@ -9,8 +9,7 @@ from typing import Protocol
 import gradio as gr
 
 from multimodal_attn.errors import MediaError
-from multimodal_attn.media import read_picture
-from multimodal_attn.sound import read_sound
+from multimodal_attn.reading import read_picture, read_sound
 from multimodal_attn.trace import AttentionTrace
 from multimodal_attn.ui.viewer import PREVIEW_SIDE, STATIC, picture_media, sound_media
 
