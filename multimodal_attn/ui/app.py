@@ -1,20 +1,32 @@
 """The page and its server: a photograph or a sound goes in, the viewer shows the sentence and where it came from."""
 
+import atexit
 import html
 import logging
+import secrets
+import shutil
 import signal
+import socket
 import sys
+import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
+from gradio.route_utils import CustomCORSMiddleware
+from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from multimodal_attn.errors import UserError
 from multimodal_attn.ui import temporary_folder
-from multimodal_attn.ui.limits import MAX_FILE, Limits
-from multimodal_attn.ui.senses import PICTURE, SENSES, SOUND, Later, Reader, Sense
-from multimodal_attn.ui.viewer import build_viewer, complete, problem, read_static, waiting
+from multimodal_attn.ui.aliases import Aliases
+from multimodal_attn.ui.events import NO_FILE, Forged, Uploads
+from multimodal_attn.ui.guard import Guard
+from multimodal_attn.ui.limits import MAX_FILE, Room
+from multimodal_attn.ui.origin import Names
+from multimodal_attn.ui.senses import ASSETS, PICTURE, SENSES, SOUND, Later, Reader, Sense
+from multimodal_attn.ui.viewer import STATIC, build_viewer, complete, problem, read_static, waiting
 
 TITLE = "Where the model looks and listens"
 HEAD = f"<h1>{TITLE}</h1><p>A sentence for a photograph or a recording, and for each word the place it came from.</p>"
@@ -46,6 +58,23 @@ def answer(sense: Sense, reader: Reader, source: str) -> Iterator[dict]:
     except Exception:
         logging.exception("%s failed on %s", reader.name, source)
         yield problem(f"{name}: the model failed on this {sense.kind}; the terminal has the details")
+
+
+def known_files() -> Uploads:
+    """What the page may read: its uploads, and the examples."""
+    return Uploads(
+        Path(temporary_folder().name), [path for sense in SENSES.values() for path in sense.examples.values()]
+    )
+
+
+def answer_upload(sense: Sense, reader: Reader, source: str) -> Iterator[dict]:
+    """As `answer`, for a path that came over the network: once more, whatever let it pass before."""
+    try:
+        known_files().check(source)
+    except Forged as error:
+        yield problem(str(error))
+    else:
+        yield from answer(sense, reader, source)
 
 
 def build_app(readers: Mapping[str, Reader]) -> gr.Blocks:
@@ -92,11 +121,14 @@ def build_sense(sense: Sense, reader: Reader) -> None:
     paths = list(sense.examples.values())
 
     def on_drop(source: str | None) -> Iterator[tuple[dict, None]]:
-        for payload in answer(sense, reader, source) if source else ():
+        for payload in answer_upload(sense, reader, source) if source else ():
             yield payload, None  # None empties the drop area for the next file
 
     def on_example(index: int) -> Iterator[dict]:
-        yield from answer(sense, reader, str(paths[index]))
+        if index not in range(len(paths)):
+            yield problem(NO_FILE)
+        else:
+            yield from answer(sense, reader, str(paths[index]))
 
     drop.upload(on_drop, drop, [viewer, drop], **EVENTS)
     if sense is SOUND:
@@ -154,14 +186,45 @@ def build_theme() -> gr.themes.Base:
     ).set(**plain, **{f"{key}_dark": value for key, value in plain.items()})
 
 
-def start(readers: Mapping[str, Reader], host: str = "127.0.0.1", port: int = 7860) -> gr.Blocks:
-    """Serves the page in the background; raises UserError when the address cannot be had."""
-    app = build_app(readers)
-    limits = Middleware(Limits, folder=Path(temporary_folder().name))
+@dataclass(frozen=True)
+class Address:
+    """Where the page is served. allowed: further names it may be asked by, as of a proxy, below whose `root_path` it
+    lies. password: asked for of everybody, with any user name; None asks for none. port: 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 7860
+    allowed: tuple[str, ...] = ()
+    root_path: str = ""
+    password: str | None = None
+
+    def admits(self, user: str, password: str) -> bool:
+        return secrets.compare_digest(password.encode(), (self.password or "").encode())
+
+
+def free_port(host: str) -> int:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.bind((host.strip("[]"), 0))
+        return probe.getsockname()[1]
+
+
+def build_guard(address: Address) -> Middleware:
+    folder = Path(temporary_folder().name)
+    aliases = Aliases({"uploads": folder, "gradio": ASSETS, "examples": STATIC})
+    names = Names(address.host, address.allowed)
+    return Middleware(Guard, names=names, uploads=known_files(), aliases=aliases, room=Room(folder))
+
+
+def start(readers: Mapping[str, Reader], host: str = "127.0.0.1", port: int = 7860, **options) -> gr.Blocks:
+    """Serves the page in the background; raises UserError when the address cannot be had. options: of `Address`."""
+    app, address = build_app(readers), Address(host, port, **options)
     try:
-        app.queue(max_size=16).launch(
-            server_name=host,
-            server_port=port,
+        app.queue(max_size=16, api_open=False).launch(
+            server_name=f"[{host}]" if ":" in host.strip("[]") and not host.startswith("[") else host,
+            server_port=port or free_port(host),
+            root_path=address.root_path,
+            auth=address.admits if address.password is not None else None,
+            auth_message="Any user name, and the password of this app.",
             prevent_thread_lock=True,
             quiet=True,
             footer_links=[],
@@ -171,20 +234,37 @@ def start(readers: Mapping[str, Reader], host: str = "127.0.0.1", port: int = 78
             ssr_mode=False,
             share=False,
             allowed_paths=[],
-            app_kwargs={"middleware": [limits]},
+            app_kwargs={"middleware": [build_guard(address)]},
             theme=build_theme(),
             css=read_static("page.css"),
         )
     except (OSError, OverflowError) as error:  # overflow: a port above 65535
         raise UserError(f"cannot listen on {host}:{port}, it may be in use; choose another port with --port") from error
+    without_cors(app.app)
     return app
 
 
-def launch(readers: Mapping[str, Reader], host: str = "127.0.0.1", port: int = 7860) -> None:
-    """Serves the page until Ctrl-C, or until the process is told to end."""
+def without_cors(server: Starlette) -> None:
+    """Takes Gradio's CORS away: it lets in every page of this machine, and no other page is to read ours."""
+    server.user_middleware = [each for each in server.user_middleware if each.cls is not CustomCORSMiddleware]
+    server.middleware_stack = server.build_middleware_stack()
+
+
+def remove_for_good() -> None:
+    """Until nothing writes any more: threads of the server may be in the middle of an upload."""
+    for _ in range(20):
+        shutil.rmtree(temporary_folder().name, ignore_errors=True)
+        if not Path(temporary_folder().name).exists():
+            return
+        time.sleep(0.1)
+
+
+def launch(readers: Mapping[str, Reader], host: str = "127.0.0.1", port: int = 7860, **options) -> None:
+    """Serves the page until Ctrl-C, or until the process is told to end. options: of `Address`."""
     for name in ("SIGTERM", "SIGHUP"):  # by default they end Python without removing the temporary folder
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: sys.exit(0))
-    app = start(readers, host, port)
+    app = start(readers, host, port, **options)
     print(f"Open {app.local_url} in a browser; Ctrl-C stops the app.", flush=True)
+    atexit.register(remove_for_good)
     app.block_thread()

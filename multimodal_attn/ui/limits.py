@@ -1,35 +1,69 @@
 """What a request may cost: the size of its body, and the space of the folder that uploads go to."""
 
-from collections.abc import Iterator
-from contextlib import suppress
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Message, Receive
 
 MAX_FILE = 20_000_000  # bytes of one uploaded file
-MAX_UPLOAD = 21_000_000  # bytes of an upload with all its files and boundaries
+MAX_UPLOAD = 21_000_000  # bytes of an upload with its boundaries
 MAX_BODY = 1_000_000  # bytes of any other request
-QUOTA = 200_000_000  # bytes that the temporary folder may hold before an upload is taken in
+QUOTA = 200_000_000  # bytes that the temporary folder may hold, uploads under way included
+MAX_FILES = 1_000  # files that it may hold
+PATIENCE = 20  # seconds between two parts of a body
 
 
-class Limits:
-    """ASGI middleware: refuses bodies that are too large before they are read, and makes room before an upload."""
+class TooMany(Exception):
+    """An upload of more than one file, or for which there is no room."""
 
-    def __init__(self, app: ASGIApp, folder: Path, quota: int = QUOTA) -> None:
-        self.app = app
-        self.folder = folder
-        self.quota = quota
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await self.app(scope, receive, send)
-        is_upload = scope["path"].endswith("/upload")
-        if refusal := refuse(dict(scope["headers"]), MAX_UPLOAD if is_upload else MAX_BODY):
-            return await refusal(scope, receive, send)
-        if is_upload:
-            make_room(self.folder, self.quota)
-        await self.app(scope, receive, send)
+class Room:
+    """The space of the temporary folder. An upload reserves its length before its first byte is read.
+
+    The oldest files make way, for people look at the newest; uploads under way never do, so a flood is refused.
+    """
+
+    def __init__(self, folder: Path, quota: int = QUOTA, max_files: int = MAX_FILES) -> None:
+        self.folder, self.quota, self.max_files = folder, quota, max_files
+        self.reserved = self.n_reserved = 0
+        self._lock = asyncio.Lock()
+
+    @asynccontextmanager
+    async def reserve(self, n_bytes: int) -> AsyncIterator[None]:
+        """Room for one file while it is uploaded. Raises TooMany."""
+        if self.reserved + n_bytes > self.quota or self.n_reserved >= self.max_files:
+            raise TooMany("Too many uploads at once; try again in a moment.")
+        self.reserved, self.n_reserved = self.reserved + n_bytes, self.n_reserved + 1
+        try:
+            async with self._lock:
+                bounds = self.quota - self.reserved, self.max_files - self.n_reserved
+                await asyncio.to_thread(make_room, self.folder, *bounds)
+            yield
+        finally:
+            self.reserved, self.n_reserved = self.reserved - n_bytes, self.n_reserved - 1
+
+
+class OneFile:
+    """The receive of an upload; raises TooMany at its second part. The browser draws a boundary that no file holds."""
+
+    def __init__(self, receive: Receive, content_type: bytes) -> None:
+        found = re.search(rb'boundary="?([^";,]+)', content_type)
+        self.receive, self.mark = receive, b"--" + found[1] if found else b""
+        self.n_parts, self.tail = 0, b""
+
+    async def __call__(self) -> Message:
+        message = await self.receive()
+        if self.mark:
+            text = self.tail + message.get("body", b"")
+            self.n_parts += text.count(self.mark)
+            self.tail = text[-len(self.mark) + 1 :] if len(self.mark) > 1 else b""
+        if self.n_parts > 2:  # before the file and after it
+            raise TooMany("One file at a time.")
+        return message
 
 
 def refuse(headers: dict[bytes, bytes], limit: int) -> PlainTextResponse | None:
@@ -41,14 +75,17 @@ def refuse(headers: dict[bytes, bytes], limit: int) -> PlainTextResponse | None:
     return None
 
 
-def make_room(folder: Path, quota: int) -> None:
-    """Removes the oldest files until the folder holds at most `quota` bytes."""
+def make_room(folder: Path, quota: int, max_files: int = MAX_FILES) -> None:
+    """Removes the oldest files until the folder holds at most `quota` bytes and `max_files` files; empty folders go."""
     ages = sorted(file_ages(folder))
     total = sum(size for _, size, _ in ages)
-    for _, size, path in ages:
-        if total <= quota:
+    for n_gone, (_, size, path) in enumerate(ages):
+        if total <= quota and len(ages) - n_gone <= max_files:
             return
         path.unlink(missing_ok=True)
+        with suppress(OSError):  # not empty
+            if path.parent != folder:
+                path.parent.rmdir()
         total -= size
 
 

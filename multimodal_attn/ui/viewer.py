@@ -74,7 +74,9 @@ def shrink(image: Image, side: int) -> Image:
 def image_to_jpeg(image: Image) -> bytes:
     """What every browser shows as it is: no EXIF, which would turn an upright picture once more or tell its place."""
     file = io.BytesIO()
-    image.save(file, "JPEG", quality=90)
+    plain = image.copy()
+    plain.info.clear()  # Pillow would write the comment of the original
+    plain.save(file, "JPEG", quality=90, comment=b"", exif=b"")
     return file.getvalue()
 
 

@@ -1,0 +1,77 @@
+"""What the page may ask of the server: events of its own shape, whose files are uploads or bundled examples."""
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+NO_FILE = "This is not a file of this page; drop it onto the page, or choose an example."
+NO_EVENT = "This is not an event of this page; load the page again."
+MAX_NAME = 255  # characters of a session's hash, and of a file's name
+
+
+class Forged(Exception):
+    """An event that the page does not send. Its text is the same whether what it names exists or not."""
+
+
+class Uploads:
+    """Which files a reader may open: those below `folder`, and `examples`."""
+
+    def __init__(self, folder: Path, examples: Iterable[Path]) -> None:
+        self.folder, self.examples = folder.resolve(), {path.resolve() for path in examples}
+
+    def check(self, path: object) -> str:
+        """The path as it was given. Raises Forged for every other one, before anything of it is opened."""
+        # lexically first: nothing outside is even looked at
+        if not isinstance(path, str) or "\0" in path or ".." in Path(path).parts:
+            raise Forged(NO_FILE)
+        known = Path(path) in self.examples
+        if not known and self.folder not in Path(path).parents:
+            raise Forged(NO_FILE)
+        try:
+            resolved = Path(path).resolve()
+            inside = resolved in self.examples if known else self.folder in resolved.parents and resolved.is_file()
+        except (OSError, RuntimeError, ValueError):
+            inside = False
+        if not inside:
+            raise Forged(NO_FILE)
+        return path
+
+
+def rebuild_event(body: bytes, uploads: Uploads, to_path: Callable[[str], str]) -> bytes:
+    """The event anew, of the fields that the page sends and nothing else; a url is never handed on.
+
+    Gradio's own check follows, for every file is marked as one. Raises Forged.
+    """
+    try:
+        event = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Forged(NO_EVENT) from error
+    if not isinstance(event, dict) or not isinstance(event.get("data"), list) or len(event["data"]) > 1:
+        raise Forged(NO_EVENT)
+    index, trigger, session = event.get("fn_index"), event.get("trigger_id"), event.get("session_hash")
+    if not is_count(index) or not (trigger is None or is_count(trigger)):
+        raise Forged(NO_EVENT)
+    if not isinstance(session, str) or not 0 < len(session) <= MAX_NAME:
+        raise Forged(NO_EVENT)
+    data = [rebuild_input(value, uploads, to_path) for value in event["data"]]
+    kept = {"data": data, "fn_index": index, "trigger_id": trigger, "session_hash": session, "event_data": None}
+    return json.dumps(kept).encode()
+
+
+def rebuild_input(value: object, uploads: Uploads, to_path: Callable[[str], str]) -> object:
+    """Nothing, the number of an example, or a file."""
+    if value is None or is_count(value):
+        return value
+    if not isinstance(value, dict) or not isinstance(value.get("path"), str):
+        raise Forged(NO_FILE)
+    path, url = to_path(value["path"]), value.get("url")
+    if not (url is None or isinstance(url, str) and to_path(url).endswith(f"/gradio_api/file={path}")):
+        raise Forged(NO_FILE)
+    name = value.get("orig_name")
+    if not (name is None or isinstance(name, str) and len(name) <= MAX_NAME):
+        raise Forged(NO_FILE)
+    return {"path": uploads.check(path), "orig_name": name, "meta": {"_type": "gradio.FileData"}}
+
+
+def is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < 10_000

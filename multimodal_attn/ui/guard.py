@@ -1,0 +1,116 @@
+"""What stands before Gradio: foreign pages, forged events and large bodies are answered here, in one line."""
+
+import asyncio
+import logging
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from multimodal_attn.ui.aliases import Aliases, is_text
+from multimodal_attn.ui.events import NO_EVENT, Forged, Uploads, rebuild_event
+from multimodal_attn.ui.limits import MAX_BODY, MAX_UPLOAD, PATIENCE, OneFile, Room, TooMany, refuse
+from multimodal_attn.ui.origin import HEADERS, Names, refusal, without_foreign
+
+API = "/gradio_api"
+POSTS = {f"{API}/queue/join", f"{API}/upload", "/login"}  # all that the page ever posts
+CLOSED = ("proxy=", "call/", "stream/", "deep_link", "vibe", "dev/", "runs", "run-history", "component_server")
+
+
+class Guard:
+    """ASGI middleware. Every request comes under an admitted name, and every POST is one that the page sends."""
+
+    def __init__(self, app: ASGIApp, names: Names, uploads: Uploads, aliases: Aliases, room: Room) -> None:
+        self.app, self.names, self.uploads, self.aliases, self.room = app, names, uploads, aliases, room
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        reply = Reply(send, self.aliases)
+        try:
+            await self.admit(scope, receive, reply)
+        except Forged as error:
+            await reply.line(str(error), 403, scope, receive)
+        except TooMany as error:
+            await reply.line(str(error), 413, scope, receive)
+        except TimeoutError:
+            await reply.line("The rest of the request did not come.", 408, scope, receive)
+        except Exception as error:  # a request that Gradio does not expect; its traceback would fill the terminal
+            logging.warning("refused %s %r: %s", scope["method"], scope["path"], type(error).__name__)
+            await reply.line(NO_EVENT, 400, scope, receive)
+
+    async def admit(self, scope: Scope, receive: Receive, reply: "Reply") -> None:
+        path, post = scope["path"].rstrip("/"), scope["method"] not in ("GET", "HEAD")
+        is_upload = path == f"{API}/upload"
+        if answer := refuse(dict(scope["headers"]), MAX_UPLOAD if is_upload else MAX_BODY):
+            return await answer(scope, receive, reply)
+        if line := refusal(self.names, scope["method"], scope["headers"], scope["server"][1]):
+            return await reply.line(line, 403, scope, receive)
+        if post and path not in POSTS or path.removeprefix(f"{API}/").startswith(CLOSED):
+            return await reply.line(NO_EVENT, 404, scope, receive)
+        scope, receive = self.translate(scope), with_patience(receive)
+        if path == f"{API}/queue/join":
+            event = rebuild_event(await Request(scope, receive).body(), self.uploads, self.aliases.to_path)
+            scope, receive = with_body(scope, event)
+        if is_upload:
+            return await self.take_in(scope, receive, reply)
+        await self.app(scope, receive, reply)
+
+    async def take_in(self, scope: Scope, receive: Receive, reply: "Reply") -> None:
+        headers = dict(scope["headers"])
+        one = OneFile(receive, headers.get(b"content-type", b""))
+        async with self.room.reserve(int(headers.get(b"content-length", b"0"))):
+            await self.app(scope, one, reply)
+
+    def translate(self, scope: Scope) -> Scope:
+        """The request as Gradio is to see it: real folders, no header of a proxy, one range."""
+        path = self.aliases.to_path(scope["path"])
+        if urlsplit(path.partition("file=")[2]).scheme:
+            raise Forged(NO_EVENT)
+        headers = [pair for pair in without_foreign(scope["headers"]) if pair[0] != b"range" or b"," not in pair[1]]
+        return {**scope, "path": path, "headers": headers}
+
+
+class Reply:
+    """Sends on what the app answers, with our headers and without the server's folders."""
+
+    def __init__(self, send: Send, aliases: Aliases) -> None:
+        self.send, self.aliases, self.started, self.text = send, aliases, False, False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started, self.text = True, is_text(message.get("headers", []))
+            message = {**message, "headers": [*message.get("headers", []), *HEADERS]}
+        elif self.text and message["type"] == "http.response.body":
+            message = {**message, "body": self.aliases.hide(message.get("body", b""))}
+        await self.send(message)
+
+    async def line(self, text: str, status: int, scope: Scope, receive: Receive) -> None:
+        """One line as the whole answer, unless another has begun; what else comes on the connection is not read."""
+        if not self.started:
+            await PlainTextResponse(text, status, {"Connection": "close"})(scope, receive, self)
+
+
+def with_patience(receive: Receive) -> Receive:
+    """The body's parts, each of which must come in time; once it is whole, waiting for the end of a stream is free."""
+    whole = False
+
+    async def timed() -> Message:
+        nonlocal whole
+        message = await (receive() if whole else asyncio.wait_for(receive(), PATIENCE))
+        whole = whole or not message.get("more_body", False)
+        return message
+
+    return timed
+
+
+def with_body(scope: Scope, body: bytes) -> tuple[Scope, Receive]:
+    """The request with another body."""
+    headers = [(key, value) for key, value in scope["headers"] if key != b"content-length"]
+    parts = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Message:
+        return parts.pop() if parts else {"type": "http.disconnect"}
+
+    return {**scope, "headers": [*headers, (b"content-length", str(len(body)).encode())]}, receive

@@ -1,0 +1,178 @@
+"""What stands before the page: forged events, foreign names and pages, floods. Nothing of them reaches a file."""
+
+import io
+import sys
+
+import httpx
+import pytest
+from PIL import Image
+
+import app as command
+from multimodal_attn.media import read_picture
+from multimodal_attn.ui.app import Address, start
+from multimodal_attn.ui.events import NO_FILE
+from multimodal_attn.ui.limits import make_room
+from multimodal_attn.ui.viewer import image_to_jpeg
+from tests.fake_captioner import FakeCaptioner
+
+META = {"_type": "gradio.FileData"}
+ROUTES = ("queue/join", "run/predict", "api/predict", "call/predict", "call/v2/predict", "component_server")
+
+
+def shapes(path: str) -> list[object]:
+    """Ways to say a file, most of which no page ever sends."""
+    file = {"path": path}
+    return [
+        *({**file, **extra} for extra in ({}, {"meta": {}}, {"meta": {"_type": "x"}}, {"meta": META}, {"url": path})),
+        *(
+            {**file, "meta": META, **extra}
+            for extra in ({"url": "http://a.invalid/x"}, {"orig_name": "a"}, {"size": 1})
+        ),
+        *([file], {"file": file}, {"image": file, "meta": META}, path, [[path]], {"url": path, "meta": META}),
+        *({"path": {"path": path}}, {"path": [path]}, {"path": None, "url": path}, {"path": f"/uploads/../{path}"}),
+    ]
+
+
+def event(value: object, **fields) -> dict:
+    return {"data": [value], "fn_index": 0, "trigger_id": None, "session_hash": "s", **fields}
+
+
+@pytest.fixture(scope="module")
+def server():
+    app = start({"captioning": FakeCaptioner()}, port=0)
+    with httpx.Client(base_url=app.local_url, trust_env=False) as client:
+        yield client
+    app.close()
+
+
+@pytest.fixture(scope="module")
+def watched():
+    """What is opened and looked up while the list is not None."""
+    seen: dict[str, list | None] = {"now": None}
+
+    def hook(name: str, arguments: tuple) -> None:
+        if seen["now"] is not None and (name == "open" or name == "socket.getaddrinfo"):
+            seen["now"].append((name, str(arguments[0])))
+
+    sys.addaudithook(hook)  # for the life of the process, so it must cost nothing
+    return seen
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_forged_file_is_refused_in_every_shape_and_nothing_of_it_is_opened_or_looked_up(
+    server, watched, tmp_path, route
+):
+    Image.new("RGB", (7, 5)).save(tmp_path / "secret.png")
+    there, missing, url = str(tmp_path / "secret.png"), str(tmp_path / "missing.png"), "http://forged.invalid/x.png"
+    watched["now"] = []
+    answers = [
+        [
+            (reply.status_code, reply.text)
+            for reply in (server.post(f"/gradio_api/{route}", json=event(each)) for each in shapes(path))
+        ]
+        for path in (there, missing, url)
+    ]
+    opened, watched["now"] = watched["now"], None
+    assert answers[0] == answers[1] == answers[2] and len(answers[0]) == 18
+    assert {status for status, _ in answers[0]} <= {403, 404}
+    assert route != "queue/join" or {text for _, text in answers[0]} == {NO_FILE}
+    assert not [each for each in opened if str(tmp_path) in each[1] or "forged" in each[1]]
+
+
+def test_an_upload_is_read_and_no_reply_names_a_folder_of_the_server(server):
+    file = io.BytesIO()
+    Image.new("RGB", (7, 5)).save(file, "PNG")
+    (path,) = server.post("/gradio_api/upload", files={"files": ("a.png", file.getvalue())}).json()
+    joined = server.post("/gradio_api/queue/join", json=event({"path": path, "meta": META}, session_hash="mine"))
+    assert joined.status_code == 200
+    stream = server.get("/gradio_api/queue/data", params={"session_hash": "mine"}).text
+    assert "a dog runs" in stream
+    assert "multimodal-attn-" not in path + stream + server.get("/").text + server.get("/config").text
+    assert server.get(f"/gradio_api/file={path}").content == file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:{}", "127.0.0.1", "a@127.0.0.1:{}", "127.0.0.1.nip.io:{}", ""]
+)
+def test_a_foreign_name_is_refused(server, host):
+    reply = server.get("/config", headers={"Host": host.format(server.base_url.port)})
+    assert reply.status_code in (400, 403) and "components" not in reply.text
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "http://127.0.0.1:1", "null"])
+def test_a_foreign_page_can_neither_post_nor_read(server, origin):
+    reply = server.post("/gradio_api/upload", files={"files": ("a.png", b"1")}, headers={"Origin": origin})
+    assert reply.status_code == 403
+    assert "access-control-allow-origin" not in server.get("/config", headers={"Origin": origin}).headers
+
+
+def test_headers_of_a_proxy_do_not_set_the_urls_of_the_page(server):
+    headers = {"X-Forwarded-Host": "evil.example", "X-Gradio-Server": "http://evil.example"}
+    assert "evil" not in server.get("/", headers=headers).text + server.get("/config", headers=headers).text
+
+
+def test_every_reply_has_the_headers_that_keep_browsers_out(server):
+    for path in ("/", "/config", "/nowhere"):
+        headers = server.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff" and headers["referrer-policy"] == "same-origin"
+        assert headers["content-security-policy"] == "frame-ancestors 'self'"
+
+
+def test_two_files_in_one_request_are_refused(server):
+    files = [("files", (name, b"1")) for name in ("a.png", "b.png")]
+    assert server.post("/gradio_api/upload", files=files).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]",
+        b"{",
+        b"[" * 100_000,
+        b'{"data": [[-1]], "fn_index": 0}',
+        b'{"data": [-1], "fn_index": 1, "session_hash": "s"}',
+    ],
+)
+def test_a_forged_event_is_one_line(server, body):
+    reply = server.post("/gradio_api/queue/join", content=body, headers={"Content-Type": "application/json"})
+    assert reply.status_code == 403 and len(reply.text.splitlines()) == 1
+
+
+def test_nobody_can_cancel_events_or_send_a_form_for_a_file(server):
+    fields = {"session_hash": "s", "fn_index": 0, "event_id": "e"}
+    assert server.post("/gradio_api/cancel", json=fields).status_code == 404
+    assert server.post("/gradio_api/upload", data={"files": "text"}).status_code in (400, 422)
+
+
+def test_the_number_of_files_is_bounded_and_empty_folders_go(tmp_path):
+    for name in "abcde":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_bytes(b"1")
+    make_room(tmp_path, 100, 2)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_comments_of_a_picture_never_reach_its_preview(tmp_path):
+    Image.new("RGB", (7, 5)).save(tmp_path / "a.gif", comment=b"secret" * 20_000)
+    Image.new("RGB", (7, 5)).save(tmp_path / "a.jpg", comment=b"secret")
+    for name in ("a.gif", "a.jpg"):
+        image = Image.open(tmp_path / name).convert("RGB")
+        assert b"secret" not in image_to_jpeg(image)
+    assert b"secret" not in image_to_jpeg(read_picture(tmp_path / "a.jpg").image)
+
+
+def test_a_network_needs_a_password_or_an_explicit_word(capsys, monkeypatch):
+    monkeypatch.delenv(command.PASSWORD, raising=False)
+    assert command.main(["--host", "0.0.0.0"]) == 2
+    assert "--no-password" in capsys.readouterr().err
+
+
+def test_with_a_password_nothing_is_told_without_it():
+    app = start({"captioning": FakeCaptioner()}, port=0, password="sesame")
+    with httpx.Client(base_url=app.local_url, trust_env=False) as client:
+        assert client.get("/config").status_code == 401
+        assert client.post("/login", data={"username": "me", "password": "guess"}).status_code == 400
+        assert client.post("/login", data={"username": "me", "password": "sesame"}).status_code == 200
+        assert client.get("/config").status_code == 200
+    app.close()
+    assert Address(password="sesame").admits("me", "sesame")
