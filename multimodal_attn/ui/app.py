@@ -24,6 +24,7 @@ from multimodal_attn.ui.aliases import Aliases
 from multimodal_attn.ui.events import NO_FILE, Forged, Uploads
 from multimodal_attn.ui.guard import Guard
 from multimodal_attn.ui.limits import MAX_FILE, Room
+from multimodal_attn.ui.line import Line, in_turn
 from multimodal_attn.ui.origin import Names
 from multimodal_attn.ui.senses import ASSETS, PICTURE, SENSES, SOUND, Later, Reader, Sense
 from multimodal_attn.ui.viewer import STATIC, build_viewer, complete, problem, read_static, waiting
@@ -36,12 +37,12 @@ MISSING = (
 )
 EVENTS = {
     "api_visibility": "private",
-    "concurrency_id": "model",
-    "concurrency_limit": 1,
+    "concurrency_limit": None,  # the line lets in one at a time, and tells the others
     "show_progress": "hidden",
     "trigger_mode": "always_last",
 }
-
+OPENING = {**EVENTS, "concurrency_id": "opening", "concurrency_limit": 1}
+MAX_EVENTS = 100  # under way; the line is full long before
 
 SOON = "() => new Promise((done) => setTimeout(done, 1500))"  # the page itself comes first
 
@@ -81,6 +82,7 @@ def build_app(readers: Mapping[str, Reader]) -> gr.Blocks:
     """The page, not yet served. readers: by task, "captioning" and "speech"; a tab without one says so."""
     # served from where they are, without a copy
     gr.set_static_paths([path for sense in SENSES.values() for path in sense.examples.values()])
+    line = Line()  # one for all tabs: the models share the processor
     with gr.Blocks(title=TITLE, delete_cache=(600, 3600), analytics_enabled=False, fill_width=True) as app:
         gr.HTML(HEAD, elem_id="head", apply_default_css=False)
         with gr.Tabs(elem_id="senses"):
@@ -91,10 +93,10 @@ def build_app(readers: Mapping[str, Reader]) -> gr.Blocks:
                     if reader is None:
                         gr.HTML(html.escape(MISSING.format(next(iter(sense.checkpoints)))), elem_classes="missing")
                         continue
-                    build_sense(sense, reader)
+                    build_sense(sense, reader, line)
                 if isinstance(reader, Later):
                     shown = app.load if sense is PICTURE else tab.select
-                    shown(lambda later=reader: open_quietly(later), js=SOON, **{**EVENTS, "concurrency_id": "opening"})
+                    shown(lambda later=reader: open_quietly(later), js=SOON, **OPENING)
         app.load(None, js=read_static("page.js"), api_visibility="private")
     return app
 
@@ -107,7 +109,7 @@ def open_quietly(later: Later) -> None:
         logging.warning("%s", error)
 
 
-def build_sense(sense: Sense, reader: Reader) -> None:
+def build_sense(sense: Sense, reader: Reader, line: Line) -> None:
     """One tab: what goes in on the left, the viewer on the right."""
     with gr.Row(elem_classes="columns"):
         with gr.Column(elem_classes="rail", scale=0, min_width=264):
@@ -121,14 +123,14 @@ def build_sense(sense: Sense, reader: Reader) -> None:
     paths = list(sense.examples.values())
 
     def on_drop(source: str | None) -> Iterator[tuple[dict, None]]:
-        for payload in answer_upload(sense, reader, source) if source else ():
+        for payload in in_turn(line, answer_upload(sense, reader, source)) if source else ():
             yield payload, None  # None empties the drop area for the next file
 
     def on_example(index: int) -> Iterator[dict]:
         if index not in range(len(paths)):
             yield problem(NO_FILE)
         else:
-            yield from answer(sense, reader, str(paths[index]))
+            yield from in_turn(line, answer(sense, reader, str(paths[index])))
 
     drop.upload(on_drop, drop, [viewer, drop], **EVENTS)
     if sense is SOUND:
@@ -219,7 +221,7 @@ def start(readers: Mapping[str, Reader], host: str = "127.0.0.1", port: int = 78
     """Serves the page in the background; raises UserError when the address cannot be had. options: of `Address`."""
     app, address = build_app(readers), Address(host, port, **options)
     try:
-        app.queue(max_size=16, api_open=False).launch(
+        app.queue(max_size=MAX_EVENTS, api_open=False).launch(
             server_name=f"[{host}]" if ":" in host.strip("[]") and not host.startswith("[") else host,
             server_port=port or free_port(host),
             root_path=address.root_path,

@@ -31,7 +31,7 @@ def read_static(*names: str) -> str:
 
 
 def build_viewer(kind: str, **options) -> gr.HTML:
-    """A component that takes one payload at a time, made by `waiting`, `complete` or `problem`.
+    """A component that takes one payload at a time, made by `queued`, `waiting`, `complete` or `problem`.
 
     kind: "picture" or "sound", which it asks for while it is empty; a payload of either is shown.
     Each payload has an id of its own, for the page is told only of values that differ from the one before.
@@ -107,6 +107,11 @@ def sound_to_wav(sound: Sound) -> bytes:
 
 def new_id() -> str:
     return secrets.token_hex(8)
+
+
+def queued(n_before: int) -> dict:
+    """Payload of one who waits until `n_before` others have been answered; what is shown stays."""
+    return {"id": new_id(), "before": n_before}
 
 
 def waiting(media: dict) -> dict:

@@ -1,6 +1,7 @@
 // The viewer on the page: its payloads, and what the person does.
 // A payload is {id, kind} with nothing to show yet, {id, media, trace}, or {id, media, file} where the trace is in a file;
-// with media alone it is a picture or sound that waits. `problem` is a line to show above.
+// with media alone it is a picture or sound that waits. `problem` is a line to show above, and `before` says how many
+// others are answered first.
 
 // ---- payloads
 
@@ -9,6 +10,8 @@ async function load() {
   if (!payload) return;
   viewer.dataset.kind = payload.media?.kind ?? payload.kind ?? viewer.dataset.kind;
   showProblem(payload.problem ?? "");
+  showQueue(payload.before ?? 0);
+  if (payload.before) return bringIntoSight(); // what is shown stays
   if (payload.file) await loadTrace(payload);
   else if (payload.trace) showTrace(payload);
   else if (payload.media) showWaiting(payload);
@@ -24,6 +27,13 @@ async function loadTrace({ file, ...payload }) {
 function showProblem(text) {
   part("problem").textContent = text;
   part("problem").hidden = !text;
+}
+
+function showQueue(nBefore) {
+  const line = nBefore ? `${nBefore} before you\u00a0…` : "";
+  part("queue").textContent = line;
+  viewer.dataset.queued = line ? "yes" : "no";
+  if (line) say(line);
 }
 
 function showWaiting({ media }) {
