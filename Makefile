@@ -32,6 +32,7 @@ clean:  ## remove the environment and what tools left behind
 .venv/app: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12")'
 	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.3' 'setuptools>=78.1.1'
 	$(BIN)/pip install --quiet --editable .
 	touch $@
 

@@ -18,10 +18,12 @@ from multimodal_attn.errors import CheckpointError, ConfigError
 from multimodal_attn.language_model import LanguageModelConfig
 from multimodal_attn.model import Model, build_model
 from multimodal_attn.search import SearchConfig
+from multimodal_attn.untrusted import check_file, read_json, read_tokenizer
 from multimodal_attn.word_model import WordModelConfig
 
 FORMAT = "multimodal-attn/checkpoint/1"
 PARAMETERS, TOKENIZER, CONFIG, CARD = "model.safetensors", "tokenizer.json", "config.json", "README.md"
+MAX_BYTES = {CONFIG: 4 << 20, TOKENIZER: 64 << 20, PARAMETERS: 8 << 30}
 
 
 def save_checkpoint(
@@ -55,11 +57,12 @@ def load_checkpoint(folder: Path) -> tuple[Model, SearchConfig, dict[str, Any]]:
     """
     config = read_config(folder)
     for name, expected in config["sha256"].items():
+        check_file(folder / name, MAX_BYTES[name])
         if sha256(folder / name) != expected:
             raise CheckpointError(
                 f"{folder / name} is not the file that was released (its sha256 differs); get it again"
             )
-    tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+    tokenizer = read_tokenizer(folder / TOKENIZER, MAX_BYTES[TOKENIZER])
     model = model_from_dict(config, tokenizer, folder / CONFIG)
     _fill(model, folder / PARAMETERS)
     return model.eval(), _from_dict(SearchConfig, config["search"], folder / CONFIG), config
@@ -108,16 +111,11 @@ def read_config(folder: Path) -> dict[str, Any]:
         others = sorted(path.parent.name for path in folder.parent.glob(f"*/{CONFIG}"))
         there = f"in {folder.parent} there is {', '.join(others) or 'none'}"
         raise CheckpointError(f"no checkpoint folder {folder}; {there}")
-    try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CheckpointError(f"{folder} holds no {CONFIG}, so it is no checkpoint folder") from error
-    except ValueError as error:
-        raise CheckpointError(f"{folder / CONFIG} is not JSON: {error}") from error
+    config = read_json(folder / CONFIG, MAX_BYTES[CONFIG])
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise CheckpointError(f"{folder / CONFIG} is not of format {FORMAT}; update multimodal-attn or the checkpoint")
     missing = {"encoder", "decoder", "search", "sha256"} - set(config)
-    if missing or set(config["sha256"]) != {PARAMETERS, TOKENIZER}:
+    if missing or not isinstance(config["sha256"], dict) or set(config["sha256"]) != {PARAMETERS, TOKENIZER}:
         raise CheckpointError(f"{folder / CONFIG} is incomplete; get the checkpoint again")
     return config
 
@@ -143,6 +141,8 @@ def _fill(model: Model, path: Path) -> None:
             with torch.no_grad():
                 for name, tensor in state.items():
                     tensor.copy_(file.get_tensor(name))
+                    if not tensor.isfinite().all():
+                        raise CheckpointError(f"{path}: {name} holds NaN or infinity; get the checkpoint again")
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
 

@@ -1,6 +1,7 @@
 """The checkpoint folder: what goes in comes out, and nothing damaged or foreign opens."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -81,6 +82,52 @@ def test_parameters_of_another_shape_are_refused_before_they_are_read(folder: Pa
     save_file(state, folder / PARAMETERS)
     edit(folder, {"sha256": {name: sha256(folder / name) for name in (PARAMETERS, TOKENIZER)}})
     assert "does not fit" in refusal(folder)
+
+
+def seal(folder: Path) -> None:
+    edit(folder, {"sha256": {name: sha256(folder / name) for name in (PARAMETERS, TOKENIZER)}})
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"\xff\x00", b'{"version": "1.0"'])
+def test_what_is_no_tokenizer_is_refused(folder: Path, data: bytes) -> None:
+    (folder / TOKENIZER).write_bytes(data)
+    seal(folder)
+    assert TOKENIZER in refusal(folder)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_parameters_that_are_not_finite_are_refused(folder: Path, value: float) -> None:
+    state = load_file(folder / PARAMETERS)
+    next(tensor for tensor in state.values() if tensor.is_floating_point()).view(-1)[0] = value
+    save_file(state, folder / PARAMETERS)
+    seal(folder)
+    assert "NaN or infinity" in refusal(folder)
+
+
+@pytest.mark.parametrize("name", [CONFIG, PARAMETERS, TOKENIZER])
+def test_pipes_devices_and_huge_files_are_refused_unopened(folder: Path, name: str) -> None:
+    path = folder / name
+    path.unlink()
+    os.mkfifo(path)
+    assert "regular" in refusal(folder)
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    assert "regular" in refusal(folder)
+    path.unlink()
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    assert "allowed" in refusal(folder)
+
+
+@pytest.mark.parametrize("sha", [None, [], 0])
+def test_hashes_of_another_type_are_refused(folder: Path, sha: object) -> None:
+    edit(folder, {"sha256": sha})
+    refusal(folder)
+
+
+def test_a_config_nested_too_deep_is_refused(folder: Path) -> None:
+    (folder / CONFIG).write_text("[" * 10**6)
+    assert "JSON" in refusal(folder)
 
 
 @needs_released
