@@ -81,9 +81,12 @@ def describe(model: Model) -> dict[str, Any]:
 
 def model_from_dict(data: dict[str, Any], tokenizer: Tokenizer, where: object) -> Model:
     """Inverse of `describe`, with fresh parameters. Raises CheckpointError that begins with `where`."""
-    encoder = dict(data["encoder"])
+    for part in ("encoder", "decoder", "language", "words"):
+        if not isinstance(data.get(part), dict | None):
+            raise CheckpointError(f"{where}: {part} must be an object; get the checkpoint again")
+    encoder = dict(data["encoder"] or {})
     sense = encoder.pop("sense", "picture")
-    if sense not in SENSES:
+    if not isinstance(sense, str) or sense not in SENSES:
         raise CheckpointError(f"{where}: no sense {sense!r}; update multimodal-attn")
     parts = _from_dict(SENSES[sense][0], encoder, where), _from_dict(DecoderConfig, data["decoder"], where)
     language = _from_dict(LanguageModelConfig, data["language"], where) if data.get("language") else None

@@ -64,7 +64,16 @@ def test_a_missing_file_is_named(folder: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"format": "other/9"}, {"encoder": {"colour": "red"}}, {"search": {"beam": 0}}, {"sha256": {}}, {"decoder": None}],
+    [
+        {"format": "other/9"},
+        {"encoder": {"colour": "red"}},
+        {"search": {"beam": 0}},
+        {"sha256": {}},
+        {"decoder": None},
+        {"encoder": 3},
+        {"encoder": {"sense": []}},
+        {"words": "x"},
+    ],
 )
 def test_a_config_that_does_not_fit_is_refused(folder: Path, change: dict) -> None:
     edit(folder, change)
