@@ -3,9 +3,11 @@
 import argparse
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from multimodal_attn.errors import UserError
+from multimodal_attn.errors import CheckpointError, UserError
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 PASSWORD = "MULTIMODAL_ATTN_PASSWORD"
@@ -60,12 +62,20 @@ def main(arguments: list[str] | None = None) -> int:
             from multimodal_attn.predictor import load
 
             predictor = load(options.checkpoint)
-            readers[predictor.config["task"]] = predictor
+            readers[tab_of(predictor, SENSES)] = predictor
         launch(readers, options.host, options.port, **access(options))
     except UserError as error:
         print(f"app.py: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def tab_of(predictor: Any, senses: Mapping[str, Any]) -> str:
+    """The task whose tab a model belongs to. Raises CheckpointError where there is none."""
+    task = predictor.config["task"]
+    if task not in senses or senses[task].kind != predictor.sense:
+        raise CheckpointError(f"{predictor.name} is a model for {task!r:.99}; the page shows {' and '.join(senses)}")
+    return task
 
 
 if __name__ == "__main__":

@@ -3,27 +3,30 @@
 import hashlib
 import json
 import math
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
+from multimodal_attn.configs import checked, config_from_json, json_object, shown
 from multimodal_attn.decoders import DecoderConfig
 from multimodal_attn.encoders import SENSES, encoder_to_dict
 from multimodal_attn.errors import CheckpointError, ConfigError
 from multimodal_attn.language_model import LanguageModelConfig
 from multimodal_attn.model import Model, build_model
+from multimodal_attn.parameters import fill_from_file
 from multimodal_attn.search import SearchConfig
-from multimodal_attn.untrusted import check_file, read_json, read_tokenizer
+from multimodal_attn.untrusted import check_file, parse_tokenizer, read_json, read_text
 from multimodal_attn.word_model import WordModelConfig
 
 FORMAT = "multimodal-attn/checkpoint/1"
 PARAMETERS, TOKENIZER, CONFIG, CARD = "model.safetensors", "tokenizer.json", "config.json", "README.md"
-MAX_BYTES = {CONFIG: 4 << 20, TOKENIZER: 64 << 20, PARAMETERS: 8 << 30}
+MAX_BYTES = {CONFIG: 4 << 20, TOKENIZER: 8 << 20, PARAMETERS: 512 << 20}
+TASK_SENSES = {"captioning": "picture", "speech": "sound"}
 
 
 def save_checkpoint(
@@ -62,10 +65,14 @@ def load_checkpoint(folder: Path) -> tuple[Model, SearchConfig, dict[str, Any]]:
             raise CheckpointError(
                 f"{folder / name} is not the file that was released (its sha256 differs); get it again"
             )
-    tokenizer = read_tokenizer(folder / TOKENIZER, MAX_BYTES[TOKENIZER])
+    tokenizer = parse_tokenizer(read_text(folder / TOKENIZER, MAX_BYTES[TOKENIZER]), folder / TOKENIZER)
     model = model_from_dict(config, tokenizer, folder / CONFIG)
-    _fill(model, folder / PARAMETERS)
-    return model.eval(), _from_dict(SearchConfig, config["search"], folder / CONFIG), config
+    search = search_from_dict(config["search"], folder / CONFIG)
+    check_task(model, config["task"], folder / CONFIG)
+    check_search(model, search, folder / CONFIG)
+    fill_from_file(model, folder / PARAMETERS)
+    check_words(model, folder / PARAMETERS)
+    return model.eval(), search, config
 
 
 def describe(model: Model) -> dict[str, Any]:
@@ -80,21 +87,33 @@ def describe(model: Model) -> dict[str, Any]:
 
 
 def model_from_dict(data: dict[str, Any], tokenizer: Tokenizer, where: object) -> Model:
-    """Inverse of `describe`, with fresh parameters. Raises CheckpointError that begins with `where`."""
-    for part in ("encoder", "decoder", "language", "words"):
-        if not isinstance(data.get(part), dict | None):
-            raise CheckpointError(f"{where}: {part} must be an object; get the checkpoint again")
-    encoder = dict(data["encoder"] or {})
-    sense = encoder.pop("sense", "picture")
-    if not isinstance(sense, str) or sense not in SENSES:
-        raise CheckpointError(f"{where}: no sense {sense!r}; update multimodal-attn")
-    parts = _from_dict(SENSES[sense][0], encoder, where), _from_dict(DecoderConfig, data["decoder"], where)
-    language = _from_dict(LanguageModelConfig, data["language"], where) if data.get("language") else None
-    words = _from_dict(WordModelConfig, data["words"], where) if data.get("words") else None
+    """Inverse of `describe`, on the meta device: without memory until parameters.py fills it.
+
+    Raises CheckpointError that begins with `where`.
+    """
     try:
-        return build_model(*parts, tokenizer, data.get("ctc", False), language, words)
+        encoder = dict(json_object(data.get("encoder"), "encoder"))
+        sense = checked(Literal[tuple(SENSES)], encoder.pop("sense", "picture"), "encoder.sense")
+        checked(NoneType, encoder.get("weights"), "encoder.weights")  # a file, which is not a stranger's to choose
+        parts = config_from_json(SENSES[sense][0], encoder, "encoder"), _part(DecoderConfig, data, "decoder")
+        optional = _part(LanguageModelConfig, data, "language"), _part(WordModelConfig, data, "words")
+        with torch.device("meta"):
+            return build_model(*parts, tokenizer, checked(bool, data.get("ctc", False), "ctc"), *optional)
+    except (ConfigError, RuntimeError, ArithmeticError, ValueError) as error:  # others: what torch says of odd sizes
+        raise CheckpointError(f"{where}: {' '.join(str(error).split())[:300]}; get the checkpoint again") from error
+
+
+def search_from_dict(data: Any, where: object) -> SearchConfig:
+    """Raises CheckpointError that begins with `where`."""
+    try:
+        return config_from_json(SearchConfig, data, "search")
     except ConfigError as error:
-        raise CheckpointError(f"{where}: {error}") from error
+        raise CheckpointError(f"{where}: {error}; get the checkpoint again") from error
+
+
+def _part(kind: type, data: dict[str, Any], name: str) -> Any:
+    """A part of the model; the decoder is always there, others may be null."""
+    return None if data.get(name) is None and name != "decoder" else config_from_json(kind, data.get(name), name)
 
 
 def sha256(path: Path) -> str:
@@ -117,37 +136,34 @@ def read_config(folder: Path) -> dict[str, Any]:
     config = read_json(folder / CONFIG, MAX_BYTES[CONFIG])
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise CheckpointError(f"{folder / CONFIG} is not of format {FORMAT}; update multimodal-attn or the checkpoint")
-    missing = {"encoder", "decoder", "search", "sha256"} - set(config)
+    missing = {"task", "encoder", "decoder", "search", "sha256"} - set(config)
     if missing or not isinstance(config["sha256"], dict) or set(config["sha256"]) != {PARAMETERS, TOKENIZER}:
         raise CheckpointError(f"{folder / CONFIG} is incomplete; get the checkpoint again")
     return config
 
 
-def _from_dict(kind: type, data: dict[str, Any], where: object) -> Any:
-    known = {field.name for field in fields(kind)}
-    try:
-        if unknown := sorted(set(data) - known):
-            raise CheckpointError(f"{where}: {kind.__name__} knows no {unknown[0]!r}; update multimodal-attn")
-        return kind(**data)
-    except (TypeError, ConfigError) as error:
-        raise CheckpointError(f"{where}: {error}") from error
+def check_task(model: Model, task: Any, where: object) -> None:
+    """Raises CheckpointError for a task that is not the one of the model's sense."""
+    sense = model.encoder.sense
+    if not isinstance(task, str) or TASK_SENSES.get(task, sense) != sense:
+        raise CheckpointError(f"{where}: task {shown(task)} does not fit a model of the sense {sense}")
 
 
-def _fill(model: Model, path: Path) -> None:
-    """Copy the parameters in, after comparing every name and shape with the model's own, before any tensor is read."""
-    state = model.state_dict()
+def check_words(model: Model, where: object) -> None:
     try:
-        with safe_open(path, "pt") as file:
-            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-            if shapes != {name: tuple(tensor.shape) for name, tensor in state.items()}:
-                raise CheckpointError(f"{path} does not fit the architecture in {CONFIG}; get the checkpoint again")
-            with torch.no_grad():
-                for name, tensor in state.items():
-                    tensor.copy_(file.get_tensor(name))
-                    if not tensor.isfinite().all():
-                        raise CheckpointError(f"{path}: {name} holds NaN or infinity; get the checkpoint again")
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+        if model.words:
+            model.words.check()
+    except ConfigError as error:
+        raise CheckpointError(f"{where}: {error}; get the checkpoint again") from error
+
+
+def check_search(model: Model, search: SearchConfig, where: object) -> None:
+    """Raises CheckpointError for a search that asks for parts which the model lacks."""
+    parts = {"ctc": model.ctc, "lm": model.language, "words": model.words}
+    if lacking := [name for name, part in parts.items() if part is None and getattr(search, name)]:
+        raise CheckpointError(f"{where}: search.{lacking[0]} weighs a part that this model lacks")
+    if model.encoder.sense == "picture" and search.speeds != (1.0,):
+        raise CheckpointError(f"{where}: search.speeds are for sounds; pictures have none")
 
 
 def _halve(tensor: torch.Tensor) -> torch.Tensor:

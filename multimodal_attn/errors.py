@@ -19,3 +19,7 @@ class CheckpointError(UserError):
 
 class ConfigError(UserError):
     """An option that does not exist or does not fit the others."""
+
+
+class TrainingError(UserError):
+    """A run that cannot go on: its numbers are no longer finite, or the disk is full."""

@@ -8,6 +8,8 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 PAD, START, END, UNKNOWN = 0, 1, 2, 3
 NEVER_SAID = (PAD, START, UNKNOWN)
 SPECIALS = ("<pad>", "<start>", "<end>", "<unk>")
+APART = r"[^\p{L}\p{M}\p{N}'\-]+|(?<![\p{L}\p{N}])['\-]+|['\-]+(?![\p{L}\p{N}])"  # what stands between words
+APOSTROPHE = "\u2019"  # the typographic one
 
 
 def build_word_tokenizer(texts: Iterable[str], min_count: int = 5) -> Tokenizer:
@@ -50,13 +52,12 @@ def _piece_tokenizer(model: models.BPE) -> Tokenizer:
 
 def _plain_words() -> normalizers.Normalizer:
     """Lower case, punctuation dropped, letters, marks and digits of every script kept."""
-    apart = Regex(r"[^\p{L}\p{M}\p{N}'\-]+|(?<![\p{L}\p{N}])['\-]+|['\-]+(?![\p{L}\p{N}])")
     return normalizers.Sequence(
         [
             normalizers.NFC(),
             normalizers.Lowercase(),
-            normalizers.Replace("\u2019", "'"),  # the typographic apostrophe
-            normalizers.Replace(apart, " "),
+            normalizers.Replace(APOSTROPHE, "'"),
+            normalizers.Replace(Regex(APART), " "),
             normalizers.Strip(),
         ]
     )

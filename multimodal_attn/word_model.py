@@ -60,6 +60,13 @@ class WordModel(nn.Module):
         self.register_buffer("leads", torch.zeros(config.edges, dtype=torch.long))
         self.register_buffer("opens", torch.zeros(n_tokens, dtype=torch.bool))
 
+    def check(self) -> None:
+        """Raises ConfigError for tables that name words or nodes which are not there; a file may hold such."""
+        n_words, n_nodes = self.config.words, self.config.nodes
+        inside = [(self.word, n_words), (self.leads, n_nodes)]
+        if n_words < N_MARKS or any(not len(table) or table.min() < 0 or table.max() >= n for table, n in inside):
+            raise ConfigError("words: its tables do not fit each other")
+
     def start(self, n_inputs: int) -> WordState:
         zeros = self.word.new_zeros(n_inputs, 1)
         return WordState(zeros, zeros, zeros + NEW, zeros + BEGIN)

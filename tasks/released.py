@@ -11,14 +11,22 @@ import yaml
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from multimodal_attn.checkpoint import count_parameters, load_checkpoint, model_from_dict, save_checkpoint
+from multimodal_attn.checkpoint import (
+    check_words,
+    count_parameters,
+    load_checkpoint,
+    model_from_dict,
+    save_checkpoint,
+    search_from_dict,
+)
 from multimodal_attn.encoders import Encoder
 from multimodal_attn.errors import CheckpointError, UserError
 from multimodal_attn.model import Model
+from multimodal_attn.parameters import fill_from_state
 from multimodal_attn.predictor import search_with
 from multimodal_attn.search import SearchConfig
 from multimodal_attn.word_model import WordModel, build_word_model
-from tasks.resume import RUNS, find_checkpoint, read_checkpoint
+from tasks.resume import RUNS, WHERE, described_model, find_checkpoint, parameters_in, read_checkpoint
 
 CHECKPOINTS = Path(__file__).resolve().parents[1] / "checkpoints"
 BUNDLED = {"captioning": CHECKPOINTS / "captioning-flickr8k", "speech": CHECKPOINTS / "speech-english"}
@@ -103,12 +111,16 @@ def average(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def restore_model(checkpoint: dict[str, Any]) -> tuple[Model, SearchConfig]:
-    """The model inside a training checkpoint, which carries its own architecture and tokenizer."""
-    described = checkpoint["model_config"]
-    model = model_from_dict(described, Tokenizer.from_str(checkpoint["tokenizer"]), "the training checkpoint")
-    state = {name.removeprefix("model."): tensor for name, tensor in checkpoint["state_dict"].items()}
-    model.load_state_dict(state)
-    return model.eval(), SearchConfig(**described["search"])
+    """The model inside a training checkpoint, which carries its own architecture and tokenizer.
+
+    Raises CheckpointError for one that carries others, or parameters that do not fit them.
+    """
+    described, tokenizer = described_model(checkpoint)
+    model = model_from_dict(described, tokenizer, WHERE)
+    search = search_from_dict(described.get("search"), WHERE)
+    fill_from_state(model, parameters_in(checkpoint), WHERE)
+    check_words(model, WHERE)
+    return model.eval(), search
 
 
 def load_encoder(path: Path) -> Encoder:

@@ -14,8 +14,9 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveCon
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.loggers.logger import rank_zero_experiment
 
-from multimodal_attn.checkpoint import read_config
-from multimodal_attn.errors import ConfigError
+from multimodal_attn.checkpoint import CONFIG, read_config
+from multimodal_attn.configs import json_object
+from multimodal_attn.errors import CheckpointError, ConfigError
 from tasks.callbacks import AttentionHealth, ShowResults, WriteResults
 from tasks.released import BUNDLED
 from tasks.resume import RUNS, AtomicCheckpointIO, find_checkpoint
@@ -173,11 +174,17 @@ def completed(argv: list[str], task: str, folder: Path) -> list[str]:
 
 def released_config(folder: Path, task: str) -> dict[str, Any] | None:
     """The config that a released model was trained with, to be scored in float32, on what this machine has, in a run
-    folder of its own."""
+    folder of its own, without the classes that its training had around it. Raises CheckpointError for a damaged one."""
     released = read_config(folder)
-    config = released.get("provenance", {}).get("training")
-    if config:
-        config["trainer"] |= {"precision": "32-true", "default_root_dir": str(RUNS / task / folder.resolve().name)}
-        config["trainer"] |= {"accelerator": "auto", "devices": "auto", "strategy": "auto", "num_nodes": 1}
-        config["model"]["search"] |= released["search"]
+    try:
+        config = json_object(released.get("provenance", {}), "provenance").get("training")
+        if config:
+            parts = json_object(config, "training")
+            trainer, model = json_object(parts.get("trainer"), "trainer"), json_object(parts.get("model"), "model")
+            trainer |= {"precision": "32-true", "default_root_dir": str(RUNS / task / folder.resolve().name)}
+            trainer |= {"accelerator": "auto", "devices": "auto", "strategy": "auto", "num_nodes": 1}
+            trainer |= dict.fromkeys(("callbacks", "logger", "plugins", "profiler"))  # may name any class there is
+            model["search"] = json_object(model.get("search"), "search") | json_object(released["search"], "search")
+    except ConfigError as error:
+        raise CheckpointError(f"{folder / CONFIG}: {error}; get the checkpoint again") from error
     return config

@@ -17,6 +17,7 @@ SOURCES = [*ROOT.glob("multimodal_attn/**/*.py"), *ROOT.glob("tasks/**/*.py"), R
 LAYERS = (
     {"errors"},
     {
+        "configs",
         "containers",
         "files",
         "geometry",
@@ -29,9 +30,9 @@ LAYERS = (
         "positions",
         "tokens",
     },
-    {"blocks", "media", "sound", "word_model"},
+    {"blocks", "media", "sound", "untrusted", "word_model"},
     {"reading", "reading_process"},
-    {"attention", "ctc", "ctc_prefix", "encoders", "health", "losses"},
+    {"attention", "ctc", "ctc_prefix", "encoders", "health", "losses", "parameters"},
     {"decoders"},
     {"language_model", "scorers"},
     {"search"},

@@ -1,5 +1,7 @@
 """Scores of closeness, by angle and by distance. Both come down to one product of prepared queries and keys."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -26,7 +28,7 @@ class Cosine(Dot):
         self.strength_map = Linear(query_dim, heads)
         nn.init.zeros_(self.strength_map.weight)
         # the inverse of softplus, in the form that does not overflow
-        nn.init.constant_(self.strength_map.bias, strength + torch.tensor(-strength).exp().neg().log1p().item())
+        nn.init.constant_(self.strength_map.bias, strength + math.log(-math.expm1(-strength)))
 
     def keys(self, values: Tensor) -> Tensor:
         return functional.normalize(super().keys(values), dim=-1)

@@ -22,6 +22,7 @@ ARCHITECTURES = (
     *("efficientnet_b2", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
     *("convnext_tiny", "convnext_small"),
 )
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours
 RESNET_BLOCKS = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
 
 
@@ -79,17 +80,17 @@ class ImageEncoder(nn.Module):
             raise ConfigError(f"encoder: stride is 8, 16 or 32, not {config.stride}")
         self.config = config
         self.framing = Framing(config.size, config.fit)
-        self.trunk = _build_trunk(config)
+        self.trunk = _build_trunk(config).eval()
         self.centre = _receptive_centre(self.trunk)
         if self.centre.stride != config.stride:
             raise ConfigError(
                 f"encoder: {config.name} has a stride of {self.centre.stride}, {config.stride} is not to be had"
             )
-        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1) * 255, persistent=False)
-        with torch.inference_mode():
-            _, self.dim, *grid = self.trunk.eval()(torch.zeros(1, 3, config.size, config.size)).shape
-        self.grid = tuple(grid)
+        for name, colour in (("mean", MEAN), ("std", STD)):
+            # on the CPU also in a model that is on the meta device until it is filled: no file has these
+            self.register_buffer(name, torch.tensor(colour, device="cpu").view(3, 1, 1) * 255, persistent=False)
+        self.dim, side = _output_size(self.trunk, config.size)
+        self.grid = side, side
         self.top = nn.Identity()
         if config.self_attention:
             self.top = GridSelfAttention(self.dim, config.dim, config.self_attention, self.grid, config.dropout)
@@ -188,6 +189,16 @@ def _receptive_centre(trunk: nn.Sequential) -> Centre:
             start += stride * (reach / 2 - padding)
             stride *= _first(window.stride)
     return Centre(start, stride)
+
+
+def _output_size(trunk: nn.Sequential, size: int) -> tuple[int, int]:
+    """(channels, places along a side) of the features of size x size pixels, by the arithmetic of convolutions."""
+    for shortcut, window in _windows(trunk):
+        if not shortcut and window.padding != "same":
+            reach = _first(window.dilation) * (_first(window.kernel_size) - 1)
+            size = (size + 2 * _first(window.padding) - reach - 1) // _first(window.stride) + 1
+    last = [window for _, window in _windows(trunk) if isinstance(window, nn.Conv2d)][-1]
+    return last.out_channels, size
 
 
 def _first(value: int | tuple[int, ...]) -> int:

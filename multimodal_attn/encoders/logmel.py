@@ -50,9 +50,10 @@ class LogMel(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.mel = torchaudio.transforms.MelSpectrogram(
-            RATE, N_FFT, WINDOW, HOP, LOWEST, HIGHEST, n_mels=N_MELS, center=False, power=2.0
-        )
+        with torch.device("cpu"):  # also in a model that is on the meta device until it is filled: no file has these
+            self.mel = torchaudio.transforms.MelSpectrogram(
+                RATE, N_FFT, WINDOW, HOP, LOWEST, HIGHEST, n_mels=N_MELS, center=False, power=2.0
+            )
         for buffer in ("mel_scale.fb", "spectrogram.window"):  # constants; a checkpoint need not carry them
             owner, name = buffer.split(".")
             getattr(self.mel, owner)._non_persistent_buffers_set.add(name)

@@ -9,11 +9,13 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from multimodal_attn.errors import CheckpointError
+from multimodal_attn.configs import config_from_json
+from multimodal_attn.errors import CheckpointError, ConfigError
 from multimodal_attn.language_model import LanguageModel, LanguageModelConfig
+from multimodal_attn.parameters import fill_from_state
 from multimodal_attn.tokens import PAD
 from tasks.language.datamodule import TextBatch
-from tasks.resume import read_checkpoint
+from tasks.resume import WHERE, described_model, parameters_in, read_checkpoint
 from tasks.schedule import Schedule, follow
 
 
@@ -92,10 +94,18 @@ class LanguageModule(pl.LightningModule):
 
 
 def restore_language_model(checkpoint: dict[str, Any]) -> tuple[LanguageModel, Tokenizer]:
-    """The language model inside a training checkpoint, in evaluation mode, and the tokenizer of its ids."""
-    tokenizer = Tokenizer.from_str(checkpoint["tokenizer"])
-    model = LanguageModel(LanguageModelConfig(**checkpoint["model_config"]["language"]), tokenizer.get_vocab_size())
-    model.load_state_dict({name.removeprefix("model."): value for name, value in checkpoint["state_dict"].items()})
+    """The language model inside a training checkpoint, in evaluation mode, and the tokenizer of its ids.
+
+    Raises CheckpointError for what is none.
+    """
+    described, tokenizer = described_model(checkpoint)
+    try:
+        config = config_from_json(LanguageModelConfig, described.get("language"), "language")
+    except ConfigError as error:
+        raise CheckpointError(f"{WHERE}: {error}") from error
+    with torch.device("meta"):
+        model = LanguageModel(config, tokenizer.get_vocab_size())
+    fill_from_state(model, parameters_in(checkpoint), WHERE)
     return model.eval(), tokenizer
 
 
@@ -105,7 +115,7 @@ def load_language_model(path: str | Path, tokenizer: Tokenizer) -> LanguageModel
     Raises CheckpointError when it is of another vocabulary, or no language model.
     """
     checkpoint = read_checkpoint(Path(path))
-    if "language" not in checkpoint.get("model_config", {}):
+    if not described_model(checkpoint)[0].get("language"):
         raise CheckpointError(f"{path} is no language model; name a checkpoint of `multimodal-attn language fit`")
     model, own = restore_language_model(checkpoint)
     if own.get_vocab() != tokenizer.get_vocab():
