@@ -17,7 +17,7 @@ from multimodal_attn.render import figure_to_png, is_figure, render_figure
 from multimodal_attn.sound import sound_files
 from multimodal_attn.trace import AttentionTrace, Token, join_traces
 from tasks.batch_options import build_caption_parser, build_transcribe_parser
-from tasks.outputs import Choice, Outputs, has_ending
+from tasks.outputs import Choice, Outputs, check_not_read, has_ending
 from tasks.rows import Row, RowFile, standard_output, write_all
 from tasks.writers import ROWS, check_ending, check_folder, choose_formats, is_file, make_folder, row_to_document
 
@@ -88,7 +88,7 @@ def find_files(args: argparse.Namespace, find: Callable[[Sequence[Path]], Iterat
     found = list(dict.fromkeys(find(args.paths)))
     files = [path for path in found if path in given or path.suffix.lower() != ".png" or not is_figure(path)]
     if len(files) < len(found):
-        print(f"{len(found) - len(files)} figures of earlier runs are left out", file=sys.stderr)
+        print(f"figures of earlier runs left out: {len(found) - len(files)}", file=sys.stderr)
     if not files:
         where = ", ".join(map(printable, args.paths))
         raise UserError(f"no {sense} in {where}; give {sense} files, or folders that hold some")
@@ -105,6 +105,8 @@ def place_documents(
     """Where documents go, None if nowhere or to the standard output. Raises UserError where they must not."""
     if args.out is None or not endings:
         return None
+    if not folder:
+        check_not_read("--out", args.out, files)
     chosen = {} if folder else {files[0]: args.out.stem}
     outputs = Outputs(folder or args.out.parent, files, args.choice, chosen)
     outputs.check(endings)
@@ -135,7 +137,7 @@ def run_batch(batch: Batch, args: argparse.Namespace, options: dict[str, float |
     failed."""
     files = [path for path in batch.files if args.choice is not Choice.SKIP or not batch.is_done(path)]
     if len(files) < len(batch.files):
-        print(f"{len(batch.files) - len(files)} of {len(batch.files)} files are {batch.done} already", file=sys.stderr)
+        print(f"{batch.done} already: {len(batch.files) - len(files)} of {len(batch.files)} files", file=sys.stderr)
     if not files:
         return 0
     predictor = load_for(batch.sense, args, options)
@@ -151,14 +153,14 @@ def run_batch(batch: Batch, args: argparse.Namespace, options: dict[str, float |
             if "error" in row:
                 failed.append(row["error"])
             write(source, row)
-        report(failed, f"of {len(files)} files could not be {batch.done}")
-        report(batch.problems(), "results could not be written")
+        report(failed, f"{len(failed)} of {len(files)} files could not be {batch.done}:")
+        report(batch.problems(), f"results that could not be written: {len(batch.problems())}")
     return 2 if failed or batch.problems() else 0
 
 
-def report(lines: Sequence[str], what: str) -> None:
+def report(lines: Sequence[str], heading: str) -> None:
     if lines:
-        print(f"{len(lines)} {what}:", *lines, sep="\n  ", file=sys.stderr)
+        print(heading, *lines, sep="\n  ", file=sys.stderr)
 
 
 @contextmanager

@@ -41,9 +41,7 @@ def decide(state: State, choice: Choice) -> Action:
 def refusal(name: str, state: State) -> UserError:
     """Why a command does not start, and what to do."""
     if state is State.OURS:
-        return UserError(
-            f"{name} {state.value}; go on with {Choice.SKIP.value}, or replace with {Choice.OVERWRITE.value}"
-        )
+        return UserError(f"{name} {state.value}; go on with --skip-existing, or replace them with --overwrite")
     return UserError(f"{name} {state.value}, and is left as it is; name another place, or move it away")
 
 

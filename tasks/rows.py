@@ -44,10 +44,21 @@ def inspect_rows(path: Path, sense: str) -> Found:
             if row is not None:
                 paths.add(row["path"])
                 end, closed = file.tell(), line.endswith(b"\n")
-            elif line.endswith(b"\n") or len(line) == LONGEST or not line.startswith(BEGINNING):
+            elif not (paths and is_torn(line)):
                 return Found(State.FOREIGN)
         size = file.tell()
     return Found(State.OURS if size else State.FREE, size, frozenset(paths), end, closed)
+
+
+def is_torn(line: bytes) -> bool:
+    """Whether this is the beginning of a row, as a kill leaves it at the end of a file."""
+    if line.endswith(b"\n") or len(line) == LONGEST or not line.startswith(BEGINNING):
+        return False
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return True
+    return False  # all there, and so somebody else's
 
 
 def parse_row(line: bytes, sense: str) -> Row | None:

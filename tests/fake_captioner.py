@@ -1,10 +1,15 @@
-"""A captioner for tests of the app: no model, and every weight where the test planted it."""
+"""Captioners for tests of the app and of the batch command: no model, and every weight where the test planted it."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from multimodal_attn.errors import MediaError
 from multimodal_attn.geometry import PictureGeometry
+from multimodal_attn.media import Picture, read_picture
+from multimodal_attn.predictor import Segment
+from multimodal_attn.search import SearchConfig
 from multimodal_attn.trace import AttentionTrace, Token
 
 WIDTH, HEIGHT, ROWS, COLS = 210, 150, 3, 5
@@ -45,3 +50,24 @@ class FakeCaptioner:
         if stem == "crash":
             raise RuntimeError("planted")
         return planted_trace(HOSTILE if stem == "hostile" else WORDS)
+
+
+class FakeBatchCaptioner:
+    """Reads files as the real one does and says the same of each; `seen` are those that it was given."""
+
+    sense, search = "picture", SearchConfig()
+
+    def __init__(self) -> None:
+        self.seen: list[Path] = []
+
+    def pieces(self, source: Path) -> Iterator[Picture]:
+        yield read_picture(source)
+
+    def segments(self, sources: Sequence[Path], batch_size: int, **options: float | None) -> Iterator[Segment]:
+        for source in sources:
+            self.seen.append(source)
+            try:
+                read_picture(source)
+                yield Segment(source, planted_trace(), True)
+            except MediaError as error:
+                yield Segment(source, error, True)
