@@ -9,6 +9,8 @@ SLACK = 256  # bytes that sloppy writers count too many in a WAV header; a few m
 UNKNOWN_LENGTH = 2**31 - 2**16  # bytes: from about 2 GB on it is what writers to a pipe put down, who cannot know
 MAX_CHUNKS = 1_000
 MAX_GAPS = 10_000  # places in an MP3 that are no frame; each costs a search
+MAX_FRAMES = 4_000_000  # of an MP3: a day at 48 kHz has 3.6 million
+WINDOW = 1 << 20  # bytes of an MP3 that are looked at together
 MAX_PAGE = 65_307  # bytes, RFC 3533
 MAX_FRAME = 2_881  # bytes of an MPEG frame
 
@@ -92,6 +94,8 @@ def mp3_damage(file: BinaryIO, size: int) -> str | None:
         if n_gaps > MAX_GAPS:
             return "not an MP3 in one piece"
         n_frames, position = n_frames + 1, end
+        if n_frames > MAX_FRAMES:
+            return "longer than a day"
         bitrates.add(bitrate)
     n_indexed = indexed_frames(first)
     if n_indexed is None:
@@ -127,17 +131,24 @@ def frames_from(file: BinaryIO, position: int, like: bytes) -> Iterator[tuple[in
     """(start, end, bit rate) of each frame of the same version, layer and rate; what lies between frames is skipped."""
     same = bytes(byte for byte in range(0x10, 0xF0) if byte & 0x0C == like[2] & 0x0C)
     header = re.compile(b"\xff" + re.escape(like[1:2]) + b"[" + re.escape(same) + b"]", re.DOTALL)
+    known: dict[bytes, tuple[int, int]] = {}  # a day has millions of frames but only some dozens of headers
+    window, base = b"", 0
     while True:
-        file.seek(position)
-        start = file.read(4)
-        if len(start) < 4:
-            return
-        if header.match(start):
-            length, bitrate = frame_of(start)
-            yield position, position + length, bitrate
-            position += length
+        if not base <= position <= base + len(window) - 4:
+            file.seek(position)
+            window, base = file.read(WINDOW), position
+            if len(window) < 4:
+                return
+        start = window[position - base : position - base + 4]
+        frame = known.get(start)
+        if frame is None and header.match(start):
+            frame = known[start] = frame_of(start)
+        if frame:
+            yield position, position + frame[0], frame[1]
+            position += frame[0]
         else:
-            found = header.search(start + file.read(MAX_PAGE))
+            file.seek(position)
+            found = header.search(file.read(4 + MAX_PAGE))
             position += found.start() if found else MAX_PAGE
 
 
