@@ -21,6 +21,7 @@ from starlette.middleware import Middleware
 from multimodal_attn.errors import UserError
 from multimodal_attn.ui import temporary_folder
 from multimodal_attn.ui.aliases import Aliases
+from multimodal_attn.ui.connections import Impatient
 from multimodal_attn.ui.events import NO_FILE, Forged, Uploads
 from multimodal_attn.ui.guard import Guard
 from multimodal_attn.ui.limits import MAX_FILE, Room
@@ -242,6 +243,7 @@ def start(readers: Mapping[str, Reader], host: str = "127.0.0.1", port: int = 78
         )
     except (OSError, OverflowError) as error:  # overflow: a port above 65535
         raise UserError(f"cannot listen on {host}:{port}, it may be in use; choose another port with --port") from error
+    app.server.config.http_protocol_class = Impatient  # of every connection from now on
     without_cors(app.app)
     return app
 

@@ -4,17 +4,19 @@ import asyncio
 import logging
 from urllib.parse import urlsplit
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from multimodal_attn.ui.aliases import Aliases, is_text
+from multimodal_attn.ui.connections import with_patience
 from multimodal_attn.ui.events import NO_EVENT, Forged, Uploads, rebuild_event
-from multimodal_attn.ui.limits import MAX_BODY, MAX_UPLOAD, PATIENCE, OneFile, Room, TooMany, refuse
+from multimodal_attn.ui.limits import MAX_BODY, MAX_UPLOAD, Room, TooMany, count_parts, refuse
 from multimodal_attn.ui.origin import HEADERS, Names, refusal, without_foreign
 
 API = "/gradio_api"
 POSTS = {f"{API}/queue/join", f"{API}/upload", "/login"}  # all that the page ever posts
+PART = 1_000_000  # bytes of a body that are handed on at a time
 CLOSED = ("proxy=", "call/", "stream/", "deep_link", "vibe", "dev/", "runs", "run-history", "component_server")
 
 
@@ -25,6 +27,8 @@ class Guard:
         self.app, self.names, self.uploads, self.aliases, self.room = app, names, uploads, aliases, room
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":  # the page uses none
+            return await send({"type": "websocket.close"})
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         reply = Reply(send, self.aliases)
@@ -36,6 +40,8 @@ class Guard:
             await reply.line(str(error), 413, scope, receive)
         except TimeoutError:
             await reply.line("The rest of the request did not come.", 408, scope, receive)
+        except ClientDisconnect:
+            pass
         except Exception as error:  # a request that Gradio does not expect; its traceback would fill the terminal
             logging.warning("refused %s %r: %s", scope["method"], scope["path"], type(error).__name__)
             await reply.line(NO_EVENT, 400, scope, receive)
@@ -58,10 +64,21 @@ class Guard:
         await self.app(scope, receive, reply)
 
     async def take_in(self, scope: Scope, receive: Receive, reply: "Reply") -> None:
-        headers = dict(scope["headers"])
-        one = OneFile(receive, headers.get(b"content-type", b""))
-        async with self.room.reserve(int(headers.get(b"content-length", b"0"))):
-            await self.app(scope, one, reply)
+        """Gradio sees an upload once it is whole, and one at a time; nobody waits for the slow."""
+        headers, answers = dict(scope["headers"]), []
+
+        async def keep(message: Message) -> None:
+            answers.append(message)
+
+        with self.room.reserve(int(headers.get(b"content-length", b"0"))):
+            body = await Request(scope, receive).body()
+            if count_parts(body, headers.get(b"content-type", b"")) > 1:
+                raise TooMany("One file at a time.")
+            scope, receive = with_body(scope, body)
+            async with self.room.store():
+                await self.app(scope, receive, keep)
+        for message in answers:
+            await reply(message)
 
     def translate(self, scope: Scope) -> Scope:
         """The request as Gradio is to see it: real folders, no header of a proxy, one range."""
@@ -92,25 +109,16 @@ class Reply:
             await PlainTextResponse(text, status, {"Connection": "close"})(scope, receive, self)
 
 
-def with_patience(receive: Receive) -> Receive:
-    """The body's parts, each of which must come in time; once it is whole, waiting for the end of a stream is free."""
-    whole = False
-
-    async def timed() -> Message:
-        nonlocal whole
-        message = await (receive() if whole else asyncio.wait_for(receive(), PATIENCE))
-        whole = whole or not message.get("more_body", False)
-        return message
-
-    return timed
-
-
 def with_body(scope: Scope, body: bytes) -> tuple[Scope, Receive]:
-    """The request with another body."""
+    """The request with another body, in parts."""
     headers = [(key, value) for key, value in scope["headers"] if key != b"content-length"]
-    parts = [{"type": "http.request", "body": body, "more_body": False}]
+    starts = iter(range(0, len(body) or 1, PART))
 
     async def receive() -> Message:
-        return parts.pop() if parts else {"type": "http.disconnect"}
+        await asyncio.sleep(0)  # others have their turn
+        start = next(starts, None)
+        if start is None:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": body[start : start + PART], "more_body": start + PART < len(body)}
 
     return {**scope, "headers": [*headers, (b"content-length", str(len(body)).encode())]}, receive

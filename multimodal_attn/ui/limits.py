@@ -2,19 +2,19 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from starlette.responses import PlainTextResponse
-from starlette.types import Message, Receive
 
 MAX_FILE = 20_000_000  # bytes of one uploaded file
 MAX_UPLOAD = 21_000_000  # bytes of an upload with its boundaries
 MAX_BODY = 1_000_000  # bytes of any other request
 QUOTA = 200_000_000  # bytes that the temporary folder may hold, uploads under way included
 MAX_FILES = 1_000  # files that it may hold
-PATIENCE = 20  # seconds between two parts of a body
+SETTLED = 60  # seconds after which an empty folder is not about to be filled
 
 
 class TooMany(Exception):
@@ -24,7 +24,7 @@ class TooMany(Exception):
 class Room:
     """The space of the temporary folder. An upload reserves its length before its first byte is read.
 
-    The oldest files make way, for people look at the newest; uploads under way never do, so a flood is refused.
+    The oldest files make way, for people look at the newest; what is reserved never does, so a flood is refused.
     """
 
     def __init__(self, folder: Path, quota: int = QUOTA, max_files: int = MAX_FILES) -> None:
@@ -32,38 +32,33 @@ class Room:
         self.reserved = self.n_reserved = 0
         self._lock = asyncio.Lock()
 
-    @asynccontextmanager
-    async def reserve(self, n_bytes: int) -> AsyncIterator[None]:
-        """Room for one file while it is uploaded. Raises TooMany."""
+    @contextmanager
+    def reserve(self, n_bytes: int) -> Iterator[None]:
+        """Room for one file while it comes. Raises TooMany."""
         if self.reserved + n_bytes > self.quota or self.n_reserved >= self.max_files:
             raise TooMany("Too many uploads at once; try again in a moment.")
         self.reserved, self.n_reserved = self.reserved + n_bytes, self.n_reserved + 1
         try:
-            async with self._lock:
-                bounds = self.quota - self.reserved, self.max_files - self.n_reserved
-                await asyncio.to_thread(make_room, self.folder, *bounds)
             yield
         finally:
             self.reserved, self.n_reserved = self.reserved - n_bytes, self.n_reserved - 1
 
+    @asynccontextmanager
+    async def store(self) -> AsyncIterator[None]:
+        """While a reserved file is written: one at a time, so that what lies loose afterwards is nobody's."""
+        async with self._lock:
+            bounds = self.quota - self.reserved, self.max_files - self.n_reserved
+            await asyncio.to_thread(make_room, self.folder, *bounds)
+            try:
+                yield
+            finally:
+                await asyncio.to_thread(remove_loose, self.folder)
 
-class OneFile:
-    """The receive of an upload; raises TooMany at its second part. The browser draws a boundary that no file holds."""
 
-    def __init__(self, receive: Receive, content_type: bytes) -> None:
-        found = re.search(rb'boundary="?([^";,]+)', content_type)
-        self.receive, self.mark = receive, b"--" + found[1] if found else b""
-        self.n_parts, self.tail = 0, b""
-
-    async def __call__(self) -> Message:
-        message = await self.receive()
-        if self.mark:
-            text = self.tail + message.get("body", b"")
-            self.n_parts += text.count(self.mark)
-            self.tail = text[-len(self.mark) + 1 :] if len(self.mark) > 1 else b""
-        if self.n_parts > 2:  # before the file and after it
-            raise TooMany("One file at a time.")
-        return message
+def count_parts(body: bytes, content_type: bytes) -> int:
+    """Parts of a multipart body. The browser draws a boundary that no file holds."""
+    found = re.search(rb'boundary="?([^";,]+)', content_type)
+    return body.count(b"--" + found[1]) - 1 if found else 0
 
 
 def refuse(headers: dict[bytes, bytes], limit: int) -> PlainTextResponse | None:
@@ -87,6 +82,16 @@ def make_room(folder: Path, quota: int, max_files: int = MAX_FILES) -> None:
             if path.parent != folder:
                 path.parent.rmdir()
         total -= size
+
+
+def remove_loose(folder: Path) -> None:
+    """Removes what an upload that failed has left, which lies in the folder itself, and folders that are empty."""
+    for path in folder.iterdir():
+        with suppress(OSError):
+            if not path.is_dir():
+                path.unlink()
+            elif path.stat().st_mtime < time.time() - SETTLED:
+                path.rmdir()  # raises unless it is empty
 
 
 def file_ages(folder: Path) -> Iterator[tuple[float, int, Path]]:
