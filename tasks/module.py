@@ -6,7 +6,6 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 
@@ -22,6 +21,7 @@ from multimodal_attn.search import SearchConfig
 from multimodal_attn.tokens import PAD, START
 from multimodal_attn.trace import AttentionTrace
 from tasks.released import restore_model, start_encoder
+from tasks.resume import described_model
 from tasks.schedule import Phase, Schedule, follow, limit
 
 
@@ -216,7 +216,7 @@ class SequenceModule(pl.LightningModule):
         """Evaluation takes architecture and vocabulary from the checkpoint; Lightning then fills the parameters."""
         if self.model is None:
             self.model = restore_model(checkpoint)[0]
-        self.model.tokenizer = Tokenizer.from_str(checkpoint["tokenizer"])
+        self.model.tokenizer = described_model(checkpoint)[1]
 
 
 def draw_loss(choice: Choice, logits: Tensor, tokens: Tensor) -> Tensor:

@@ -1,9 +1,12 @@
 """LightningCLI for a task: its own loggers, checkpoints and resuming around Lightning's options."""
 
 import csv
+import errno
 import logging
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,10 +19,11 @@ from pytorch_lightning.loggers.logger import rank_zero_experiment
 
 from multimodal_attn.checkpoint import CONFIG, read_config
 from multimodal_attn.configs import json_object
-from multimodal_attn.errors import CheckpointError, ConfigError
+from multimodal_attn.errors import CheckpointError, ConfigError, TrainingError
 from tasks.callbacks import AttentionHealth, ShowResults, WriteResults
+from tasks.guard import StopAtNaN
 from tasks.released import BUNDLED
-from tasks.resume import RUNS, AtomicCheckpointIO, find_checkpoint
+from tasks.resume import RUNS, AtomicCheckpointIO, find_checkpoint, remove_left_overs
 
 
 class KeepConfig(SaveConfigCallback):
@@ -78,6 +82,8 @@ class TaskCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
         root = Path(config["trainer"]["default_root_dir"])
+        if self.subcommand == "fit":
+            remove_left_overs(root)
         if self.subcommand == "fit" and not config["ckpt_path"] and any(root.rglob("*.ckpt")):
             raise ConfigError(
                 f"{root} holds a run already; go on with --ckpt_path last, or name another folder with "
@@ -86,7 +92,7 @@ class TaskCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         config = self.config[self.subcommand]
-        callbacks = [ShowResults(), AttentionHealth(), WriteResults()]
+        callbacks = [StopAtNaN(), ShowResults(), AttentionHealth(), WriteResults()]
         if config["trainer"].get("logger") in (None, True):
             root, csv_logger = (
                 config["trainer"]["default_root_dir"],
@@ -114,7 +120,7 @@ def quieten() -> None:
 def run_task(task: str, module: type[LightningModule], data: type[LightningDataModule], argv: list[str]) -> int:
     """Train, validate, test or predict; `argv` is what stands behind the task's name on the command line."""
     quieten()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, clear_of_full_disks():
         TaskCLI(
             module,
             data,
@@ -128,6 +134,19 @@ def run_task(task: str, module: type[LightningModule], data: type[LightningDataM
             seed_everything_default=1,
         )
     return 0
+
+
+@contextmanager
+def clear_of_full_disks() -> Iterator[None]:
+    """Raises TrainingError instead of the error of curves or pictures that found no room."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise TrainingError(
+            f"{error.filename or 'the run'}: {error.strerror}; make room on the disk, then go on with --ckpt_path last"
+        ) from error
 
 
 def defaults(task: str) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from multimodal_attn.checkpoint import TOKENIZER
+from multimodal_attn.checkpoint import MAX_BYTES, TOKENIZER
 from multimodal_attn.errors import CheckpointError, ConfigError, DataError
 from multimodal_attn.tokens import PAD, UNKNOWN, split_words, text_to_ids
+from multimodal_attn.untrusted import parse_tokenizer, read_text
 from tasks.loader import LengthSampler, ResumableLoader, length_batches
 from tasks.resume import read_checkpoint
 from tasks.tables import Columns, known_split, read_lines, read_rows
@@ -73,11 +74,11 @@ def load_tokenizer(path: str | Path) -> Tokenizer:
     if path.suffix == ".ckpt":
         if "tokenizer" not in (checkpoint := read_checkpoint(path)):
             raise CheckpointError(f"{path} carries no tokenizer; name a checkpoint of the model that the text is for")
-        return Tokenizer.from_str(checkpoint["tokenizer"])
+        return parse_tokenizer(str(checkpoint["tokenizer"]), path)
     path = path / TOKENIZER if path.is_dir() else path
     try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises Exception itself, for a missing file too
+        return parse_tokenizer(read_text(path, MAX_BYTES[TOKENIZER]), path)
+    except CheckpointError as error:
         raise CheckpointError(
             f"{path}: no tokenizer ({error}); name a .ckpt, a checkpoint folder, or its json"
         ) from error

@@ -90,7 +90,7 @@ class LanguageModule(pl.LightningModule):
         """Size and vocabulary come from the checkpoint; Lightning then fills the parameters."""
         if self.model is None:
             self.model, _ = restore_language_model(checkpoint)
-        self.tokenizer = Tokenizer.from_str(checkpoint["tokenizer"])
+        self.tokenizer = described_model(checkpoint)[1]
 
 
 def restore_language_model(checkpoint: dict[str, Any]) -> tuple[LanguageModel, Tokenizer]:
