@@ -128,8 +128,8 @@ def test_a_full_disk_costs_the_new_checkpoint_and_not_the_old_one(tmp_path: Path
     path = tmp_path / "last.ckpt"
     AtomicCheckpointIO().save_checkpoint(checkpoint(), path)
     code = (
-        "import resource, sys, torch; from tasks.resume import AtomicCheckpointIO; from tests.test_training_guard import"
-        " checkpoint; from multimodal_attn.errors import TrainingError\n"
+        "import resource, sys; from multimodal_attn.errors import TrainingError\n"
+        "from tasks.resume import AtomicCheckpointIO; from tests.test_training_guard import checkpoint\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (10**5, 10**5))\n"
         "try: AtomicCheckpointIO().save_checkpoint(checkpoint(2.0, 10**6), sys.argv[1])\n"
         "except TrainingError as error: print(error)"
