@@ -1,13 +1,12 @@
 """What a run leaves when it goes wrong: numbers that are not finite, a full disk, a kill in the middle of a save."""
 
+import multiprocessing
 import os
 import resource
-import signal
-import subprocess
-import sys
 import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytorch_lightning as pl
@@ -18,8 +17,8 @@ from torch.utils.data import DataLoader
 from multimodal_attn.errors import CheckpointError, TrainingError
 from tasks.guard import StopAtNaN
 from tasks.resume import AtomicCheckpointIO, find_checkpoint, read_checkpoint, remove_left_overs
-from tests.conftest import ROOT
 
+FORK = multiprocessing.get_context("fork")  # a start of its own would take seconds
 NAN, INF = float("nan"), float("inf")
 
 
@@ -124,37 +123,41 @@ def test_last_passes_over_parameters_that_are_not_finite(tmp_path: Path, capsys:
     assert "trying the one before" in capsys.readouterr().err
 
 
+def save_on_a_full_disk(path: Path, queue: Any) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10**5, 10**5))
+    try:
+        AtomicCheckpointIO().save_checkpoint(checkpoint(2.0, 10**6), path)
+    except TrainingError as error:
+        queue.put(str(error))
+
+
+def save_for_ever(path: Path) -> None:
+    while True:
+        AtomicCheckpointIO().save_checkpoint(checkpoint(1.0, 10**6), path)
+
+
 def test_a_full_disk_costs_the_new_checkpoint_and_not_the_old_one(tmp_path: Path) -> None:
-    path = tmp_path / "last.ckpt"
+    path, queue = tmp_path / "last.ckpt", FORK.SimpleQueue()
     AtomicCheckpointIO().save_checkpoint(checkpoint(), path)
-    code = (
-        "import resource, sys; from multimodal_attn.errors import TrainingError\n"
-        "from tasks.resume import AtomicCheckpointIO; from tests.test_training_guard import checkpoint\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (10**5, 10**5))\n"
-        "try: AtomicCheckpointIO().save_checkpoint(checkpoint(2.0, 10**6), sys.argv[1])\n"
-        "except TrainingError as error: print(error)"
-    )
-    done = subprocess.run([sys.executable, "-c", code, str(path)], cwd=ROOT, text=True, capture_output=True)
-    assert "was not saved" in done.stdout and len(done.stdout.splitlines()) == 1, done.stderr
+    process = FORK.Process(target=save_on_a_full_disk, args=(path, queue))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    line = queue.get()
+    assert "was not saved" in line and "\n" not in line
     assert read_checkpoint(path)["state_dict"]["model.x"].tolist() == [1.0] * 3
     assert [each.name for each in tmp_path.iterdir()] == ["last.ckpt"]
 
 
 def test_kills_during_saves_leave_a_whole_checkpoint_and_at_most_one_left_over(tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"
-    code = (
-        "import sys; from tasks.resume import AtomicCheckpointIO; from tests.test_training_guard import checkpoint\n"
-        "while True: AtomicCheckpointIO().save_checkpoint(checkpoint(1.0, 10**6), sys.argv[1])"
-    )
-    for wait in (0.01, 0.03, 0.05):
-        process = subprocess.Popen([sys.executable, "-c", code, str(path)], cwd=ROOT)
-        before = path.stat().st_mtime_ns if path.exists() else 0
-        while not path.exists() or path.stat().st_mtime_ns == before:
-            assert process.poll() is None
-            time.sleep(0.01)
+    AtomicCheckpointIO().save_checkpoint(checkpoint(1.0, 10**6), path)
+    for wait in (0.1, 0.13, 0.17, 0.19, 0.23):
+        process = FORK.Process(target=save_for_ever, args=(path,))
+        process.start()
         time.sleep(wait)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.join()
         assert read_checkpoint(path)["state_dict"]["model.x"].sum() == 10**6
     assert len(list(tmp_path.iterdir())) <= 2
     (tmp_path / ".last.ckpt.part").touch()
