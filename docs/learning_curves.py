@@ -7,12 +7,16 @@ A number behind + says how many passes the run had had before, in another run.
 
 import argparse
 import csv
+import sys
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from multimodal_attn.errors import UserError
+from multimodal_attn.files import whole_file
 from multimodal_attn.render.sheet import EDGE, FAINT, INK, NUMBER_SIZE, PAPER
 from multimodal_attn.render.text import load_font
+from tasks.outputs import check_not_read
 
 SIZE, MARGINS = (720, 400), (56, 24, 24, 44)  # pixels; left, top, right, bottom
 COLOURS = ("#a54a00", "#3a5a8c", "#4a7a3a", "#7a4a8c")
@@ -24,9 +28,12 @@ def main() -> None:
     parser.add_argument("--score", default="val/wer")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "figures" / "learning.png")
     options = parser.parse_args()
-    draw_curves(dict(read_run(run, options.score) for run in options.runs), options.score).save(
-        options.out, optimize=True
-    )
+    check_not_read("--out", options.out, [Path(run.partition("=")[2]) for run in options.runs])
+    if options.out.suffix != ".png":
+        raise UserError(f"--out {options.out}: the curves are a PNG; end it in .png")
+    curves = draw_curves(dict(read_run(run, options.score) for run in options.runs), options.score)
+    with whole_file(options.out) as file:
+        curves.save(file, "PNG", optimize=True)
 
 
 def read_run(text: str, score: str) -> tuple[str, list[tuple[float, float]]]:
@@ -65,4 +72,7 @@ def draw_curves(curves: dict[str, list[tuple[float, float]]], score: str) -> Ima
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"learning_curves: {error}")

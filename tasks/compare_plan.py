@@ -137,7 +137,7 @@ def make_plan(args: argparse.Namespace, argv: list[str]) -> Plan:
     base.loss = replace(base.loss, ctc=0.0)
     out = args.out or RUNS / "compare" / args.task
     plan = Plan(base, data, encoder, features, options, n_steps, out)
-    check_budget(out / "budget.json", plan.budget)
+    check_budget(out / "budget.json", plan.budget, args.features.resolve())
     return plan
 
 
@@ -151,11 +151,25 @@ def find_encoder(args: argparse.Namespace, base: SequenceModule) -> Encoder:
     return load_encoder(path)
 
 
-def check_budget(path: Path, budget: dict[str, Any]) -> None:
-    """Raises ConfigError where the folder holds results of another budget, which could not be compared."""
+def check_budget(path: Path, budget: dict[str, Any], features: Path) -> None:
+    """Raises ConfigError where the folder holds results of another budget, which could not be compared, or anything
+    else but features, which results would replace."""
+    folder = path.parent
     if path.exists():
-        found = json.loads(path.read_text())
+        found = read_budget(path)
         if other := [name for name in budget if found.get(name) != budget[name]]:
-            raise ConfigError(f"{path.parent} holds results of another budget ({', '.join(other)}); name another --out")
-    path.parent.mkdir(parents=True, exist_ok=True)
+            raise ConfigError(f"{folder} holds results of another budget ({', '.join(other)}); name another --out")
+    elif folder.exists() and (not folder.is_dir() or any(other.resolve() != features for other in folder.iterdir())):
+        raise ConfigError(f"--out {folder} holds something else than a comparison; name a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
     write_whole(path, json.dumps(budget, indent=2) + "\n")
+
+
+def read_budget(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict) or "n_steps" not in found:
+        raise ConfigError(f"{path} was not written by compare, and is left as it is; name another --out")
+    return found

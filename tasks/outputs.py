@@ -73,6 +73,13 @@ def identities(files: Iterable[Path]) -> frozenset[tuple[int, int]]:
     return frozenset(found for found in map(identity, files) if found)
 
 
+def begins_with(path: Path, text: str) -> bool:
+    """Whether a file begins so, as tables of ours do with the names of their columns."""
+    content = text.encode()
+    with path.open("rb") as file:
+        return file.read(len(content)) == content
+
+
 def check_not_read(option: str, path: Path, files: Iterable[Path]) -> None:
     """Raises UserError for a file to write that is one of the files to read."""
     if identity(path) in identities(files):

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,15 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from multimodal_attn.checkpoint import (
+    CARD,
+    CONFIG,
+    PARAMETERS,
+    TOKENIZER,
     check_words,
     count_parameters,
     load_checkpoint,
     model_from_dict,
+    read_config,
     save_checkpoint,
     search_from_dict,
 )
@@ -55,6 +61,7 @@ def build_parser(task: str) -> argparse.ArgumentParser:
         "[manifest.tsv], sets: [ls]}', see `language fit`",
     )
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace a checkpoint that is there")
     parser.add_argument("--card", type=Path, help="text of the model card, Markdown")
     parser.add_argument("--scores", type=Path, help="JSON file of scores, as `test` writes it")
     parser.add_argument("--commit", default="", help="the commit that the model was trained at")
@@ -63,6 +70,7 @@ def build_parser(task: str) -> argparse.ArgumentParser:
 
 def export_main(task: str, argv: list[str]) -> int:
     args = build_parser(task).parse_args(argv)
+    check_folder(args.out, args.overwrite)
     paths, checkpoints = zip(*(find_checkpoint(path, RUNS / task) for path in args.ckpt_path), strict=True)
     checkpoint = checkpoints[0] | {"state_dict": average([each["state_dict"] for each in checkpoints])}
     model, search = restore_model(checkpoint)
@@ -87,6 +95,24 @@ def export_main(task: str, argv: list[str]) -> int:
     save_checkpoint(args.out, model, search, task, about, card)
     print(f"{', '.join(map(str, paths))} -> {args.out}")
     return 0
+
+
+def check_folder(out: Path, overwrite: bool) -> None:
+    """Raises UserError for a folder that holds anything but a checkpoint that may be replaced."""
+    if out.is_dir() and not (names := set(os.listdir(out))) or not os.path.lexists(out):
+        return
+    if not out.is_dir() or names - {CARD, CONFIG, PARAMETERS, TOKENIZER} or not is_checkpoint(out):
+        raise UserError(f"--out {out} holds something else than a checkpoint, and is left as it is; name a new folder")
+    if not overwrite:
+        raise UserError(f"--out {out} holds a checkpoint already; name a new folder, or replace it with --overwrite")
+
+
+def is_checkpoint(folder: Path) -> bool:
+    try:
+        read_config(folder)
+    except CheckpointError:
+        return False
+    return True
 
 
 def count_words(text: Any, tokenizer: Tokenizer) -> WordModel:

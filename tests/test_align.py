@@ -63,6 +63,18 @@ def test_a_mistake_is_one_line(
     assert error.startswith("align: ") and message in error and error.count("\n") == 1
 
 
+def test_a_table_of_ours_is_replaced_and_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write_data(tmp_path)
+    before, mine, times = data.read_bytes(), tmp_path / "mine.tsv", tmp_path / "times.tsv"
+    args = ["--data", str(data), "--checkpoint", str(ROOT / "checkpoints" / "speech-digits"), "--out"]
+    mine.write_text("id\tword\tmine\n")
+    times.write_text("id\tword\tstart\tend\na\tof yesterday\t0\t1\n")
+    assert main([*args, str(data)]) == 2 and "is one of the files to read" in capsys.readouterr().err
+    assert main([*args, str(mine)]) == 2 and "was not written by this command" in capsys.readouterr().err
+    assert main([*args, str(times)]) == 0
+    assert data.read_bytes() == before and mine.read_text() == "id\tword\tmine\n" and len(load_word_times(times)) > 1
+
+
 @needs_shared
 def test_words_of_real_speech_are_found_where_they_are(tmp_path: Path) -> None:
     true = load_word_times(SPEECH / "alignments.tsv")

@@ -180,6 +180,18 @@ def test_results_of_another_budget_are_not_mixed_in(
     assert "another budget (decoder)" in message and "--out" in message
 
 
+@pytest.mark.parametrize(("name", "content"), [("notes.md", "mine"), ("budget.json", "[1]"), ("budget.json", "mine")])
+def test_a_folder_of_other_things_is_left_as_it_is(
+    name: str, content: str, colours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_text(content)
+    assert main(arguments(colours, tmp_path, "dot")) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "something else than a comparison" in line or "was not written by compare" in line
+    assert (tmp_path / name).read_text() == content
+    assert not (tmp_path / "dot").exists()
+
+
 def test_a_trained_model_is_shown_beside_with_its_own_encoder(
     colours: Path, out: Path, tmp_path: Path, tiny_checkpoint: Path
 ) -> None:

@@ -43,3 +43,10 @@ def test_a_text_without_words_and_a_missing_manifest_are_named_in_one_line(tmp_p
 def test_marks_and_rare_phones_are_left_out() -> None:
     assert only_phones("ðə stˈoːɹi (en)n̩aɪt") == "ðə stoɹi naɪt"
     assert drop_rare(["ab x"] * (RARE - 1) + ["ab"]) == ["ab "] * (RARE - 1) + ["ab"]
+
+
+def test_a_manifest_that_is_there_is_left_as_it_is(tmp_path: Path, capsys) -> None:
+    path = manifest(tmp_path, ["one", "two"])
+    before = path.read_bytes()
+    assert main(["--manifest", str(path), "--out", str(path)]) == 2
+    assert "is there already, and is left as it is" in capsys.readouterr().err and path.read_bytes() == before

@@ -10,7 +10,7 @@ import soundfile
 
 from multimodal_attn.sound import RATE, read_sound
 from tasks.speech import synthesize
-from tasks.speech.synthesize import ENGINES, Engine, choose_sentences, main, plan
+from tasks.speech.synthesize import COLUMNS, ENGINES, Engine, choose_sentences, main, plan
 
 SENTENCES = ["the dog ran home", "a cat sat here", "we saw a zebra there", "too short", "no more than that"]
 
@@ -85,6 +85,17 @@ def test_other_options_do_not_go_on_with_the_same_folder(tmp_path: Path, spoken:
     (tmp_path / "sentences.txt").write_text("these are other words")
     assert main(arguments(tmp_path, 50)) == 2
     assert "made with other options" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["my notes", "HEADERmine\ttrain\ta\tb\t1\tc\td\nand half a li"])
+def test_a_manifest_of_others_is_left_as_it_is(tmp_path: Path, spoken: list[str], capsys, content: str) -> None:
+    manifest = tmp_path / "out" / "manifest.tsv"
+    manifest.parent.mkdir()
+    content = content.replace("HEADER", "\t".join(COLUMNS) + "\n")
+    manifest.write_text(content)
+    assert main(arguments(tmp_path, 10)) == 2
+    assert "was not written by this command" in capsys.readouterr().err
+    assert manifest.read_text() == content and spoken == []
 
 
 def test_mistakes_are_one_line(tmp_path: Path, spoken: list[str], monkeypatch: pytest.MonkeyPatch, capsys) -> None:

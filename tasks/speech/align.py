@@ -6,9 +6,8 @@ The transcript is given to the decoder, and its attention says where it heard ev
 """
 
 import argparse
-import csv
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +15,14 @@ import torch
 from tqdm import tqdm
 
 from multimodal_attn.errors import UserError
+from multimodal_attn.files import whole_file
 from multimodal_attn.model import Model, trace_sentences
 from multimodal_attn.predictor import load
 from multimodal_attn.search import Hypotheses
 from multimodal_attn.trace import Origin, Word
 from tasks.loader import length_batches
+from tasks.outputs import begins_with, check_not_read, refusal
+from tasks.record import State
 from tasks.released import BUNDLED
 from tasks.speech.datamodule import SpeechBatch, SpeechDataset, collate
 from tasks.speech.datasets import Utterance, load_utterances
@@ -46,6 +48,28 @@ def hear(model: Model, batch: SpeechBatch) -> list[tuple[Word, ...]]:
     return [trace.words for trace in trace_sentences(model, model.read(batch.sounds), said, geometries, Origin())]
 
 
+def check_table(out: Path, read: Iterable[str | Path]) -> None:
+    """Raises UserError for a place that holds anything but a table of ours."""
+    check_not_read("--out", out, map(Path, read))
+    if not out.parent.is_dir():
+        raise UserError(f"--out {out} cannot be written: no folder {out.parent}; make it first")
+    if out.exists() and not (out.is_file() and begins_with(out, "\t".join(COLUMNS) + "\n")):
+        raise refusal(f"--out {out}", State.FOREIGN)
+
+
+def write_table(out: Path, words: Iterable[list[tuple[str, Word]]], n_examples: int) -> None:
+    """Whole or not at all."""
+    try:
+        with whole_file(out) as file, tqdm(total=n_examples, unit="utterance", disable=None) as progress:
+            file.write(("\t".join(COLUMNS) + "\n").encode())
+            for of_batch in words:
+                lines = (f"{name}\t{word.text}\t{word.start:.3f}\t{word.end:.3f}\n" for name, word in of_batch)
+                file.write("".join(lines).encode())
+                progress.update(len({name for name, _ in of_batch}))
+    except OSError as error:
+        raise UserError(f"--out {out} cannot be written: {error.strerror}") from error
+
+
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m tasks.speech.align", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -66,16 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if predictor.sense != "sound":
             raise UserError(f"{args.checkpoint} is no model for sounds; name one with --checkpoint")
         examples = load_utterances(args.data, args.split, args.format)
-        try:
-            file = args.out.open("w", encoding="utf-8", newline="")
-        except OSError as error:
-            raise UserError(f"--out {args.out} cannot be written: {error.strerror}") from error
-        with file, tqdm(total=len(examples), unit="utterance", disable=None) as progress:
-            rows = csv.writer(file, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE)
-            rows.writerow(COLUMNS)
-            for words in align(predictor.model, examples, args.batch_seconds):
-                rows.writerows((name, word.text, f"{word.start:.3f}", f"{word.end:.3f}") for name, word in words)
-                progress.update(len({name for name, _ in words}))
+        check_table(args.out, [*args.data, *(example.path for example in examples)])
+        write_table(args.out, align(predictor.model, examples, args.batch_seconds), len(examples))
     except UserError as error:
         print(f"align: {error}", file=sys.stderr)
         return 2

@@ -8,6 +8,7 @@ spelling takes it hours; `--model.encoder_from` then teaches that encoder to spe
 
 import argparse
 import csv
+import io
 import os
 import re
 import shutil
@@ -19,6 +20,7 @@ from collections import Counter
 from pathlib import Path
 
 from multimodal_attn.errors import ConfigError, DataError, UserError
+from multimodal_attn.files import write_whole
 
 RARE = 50  # a phone heard less often is left out: no network learns it
 MARKS = "ˈˌːʲ"  # stress, length and softness are no phones
@@ -54,7 +56,10 @@ def drop_rare(texts: list[str]) -> list[str]:
 
 
 def write_manifest(source: Path, out: Path, voice: str) -> int:
-    """The same manifest with phones as its texts; how many rows it has."""
+    """The same manifest with phones as its texts; how many rows it has. Raises DataError where `out` is there already:
+    a manifest does not tell whose it is."""
+    if os.path.lexists(out):
+        raise DataError(f"--out {out} is there already, and is left as it is; name another file, or move it away")
     try:
         with source.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
@@ -64,13 +69,17 @@ def write_manifest(source: Path, out: Path, voice: str) -> int:
         raise DataError(f"{source} is no manifest: it needs a header with the columns file and text, and rows")
     folder = os.path.relpath(source.parent, out.parent)
     spoken = pronounce([row["text"] for row in rows], voice)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), delimiter="\t", quoting=csv.QUOTE_NONE, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(
-            row | {"text": text, "file": f"{folder}/{row['file']}"} for row, text in zip(rows, spoken, strict=True)
-        )
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, list(rows[0]), delimiter="\t", quoting=csv.QUOTE_NONE, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(
+        row | {"text": text, "file": f"{folder}/{row['file']}"} for row, text in zip(rows, spoken, strict=True)
+    )
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(out, table.getvalue())
+    except OSError as error:
+        raise DataError(f"--out {out} cannot be written: {error.strerror}") from error
     return len(rows)
 
 

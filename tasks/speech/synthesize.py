@@ -26,9 +26,11 @@ from soxr import resample
 from tqdm import tqdm
 
 from multimodal_attn.errors import ConfigError, DataError, MediaError, UserError
+from multimodal_attn.files import write_whole
 from multimodal_attn.sound import RATE, Sound, read_sound
 
 COLUMNS = ("set", "split", "speaker", "id", "seconds", "file", "text")
+SET = "synthetic"  # in the first column
 WORDS = range(3, 16)  # how many a sentence may have
 TEMPO = (0.6, 1.1)  # times the voice's own, which is faster than most people read
 THROAT = (0.88, 1.14)  # plays the voice faster and higher by so much: the length of the speaker's vocal tract
@@ -150,10 +152,15 @@ def save_opus(path: Path, sound: Sound) -> None:
 
 
 def read_done(manifest: Path) -> dict[str, dict[str, str]]:
-    """Rows of earlier runs by id; a last line that was cut short is removed from the file."""
+    """Rows of earlier runs by id; a last line that was cut short is removed from the file. Raises DataError for a
+    manifest of anything else, and leaves it as it is."""
+    header = "\t".join(COLUMNS) + "\n"
     if not manifest.exists():
-        manifest.write_text("\t".join(COLUMNS) + "\n", encoding="utf-8")
+        write_whole(manifest, header)
     whole = manifest.read_bytes()
+    ours = f"\n{SET}\t".encode()
+    if not whole.startswith(header.encode()) or whole.count(ours) < whole.count(b"\n") - 1:
+        raise DataError(f"{manifest} was not written by this command, and is left as it is; name another --out")
     with manifest.open("r+b") as file:
         file.truncate(whole.rfind(b"\n") + 1)
     with manifest.open(encoding="utf-8", newline="") as file:
@@ -192,7 +199,7 @@ def row_of(utterance: Utterance, folder: Path, done: dict[str, dict[str, str]]) 
             seconds = f"{speak(utterance, folder):.2f}"
         except MediaError as error:
             return error
-        values = ("synthetic", "train", utterance.speaker, utterance.id, seconds, utterance.file, utterance.text)
+        values = (SET, "train", utterance.speaker, utterance.id, seconds, utterance.file, utterance.text)
         return dict(zip(COLUMNS, values, strict=True))
     if (row["speaker"], row["text"]) != (utterance.speaker, utterance.text):
         raise DataError(f"{folder}: was made with other options; choose another folder or remove it")
