@@ -1,7 +1,9 @@
 """Opens the app: `python app.py`, then http://127.0.0.1:7860 in a browser."""
 
 import argparse
+import ipaddress
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +18,9 @@ PASSWORD = "MULTIMODAL_ATTN_PASSWORD"
 def access(options: argparse.Namespace) -> dict:
     """Who may use the page. Raises UserError when others can reach it and nothing says whether they may."""
     password = read_password(options.password_file)
-    is_local = options.host.strip("[]") in ("localhost", "::1") or options.host.startswith("127.")
+    is_local = is_loopback(options.host)
+    if options.root_path and not re.fullmatch(r"(/[\w.~-]+)+", options.root_path):
+        raise UserError(f"--root-path {options.root_path}: not a path as /tools/attn")
     if not is_local and password is None and not options.no_password:
         raise UserError(
             f"--host {options.host} lets other computers in: set {PASSWORD}, or --password-file, or --no-password"
@@ -26,6 +30,14 @@ def access(options: argparse.Namespace) -> dict:
         print(f"Open to {who} who can reach {options.host} port {options.port}.", file=sys.stderr)
     password = None if options.no_password else password
     return {"allowed": tuple(options.allow_host), "root_path": options.root_path, "password": password}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this computer reaches it. A name that merely begins so is anybody's."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def read_password(file: str | None) -> str | None:
@@ -57,13 +69,13 @@ def main(arguments: list[str] | None = None) -> int:
     bundled = {task: sense.bundled(CHECKPOINTS) for task, sense in SENSES.items()}
     readers = {task: Later(folder) for task, folder in bundled.items() if folder}
     try:
-        access(options)  # before a model is read
+        allowed = access(options)  # before a model is read
         if options.checkpoint:
             from multimodal_attn.predictor import load
 
             predictor = load(options.checkpoint)
             readers[tab_of(predictor, SENSES)] = predictor
-        launch(readers, options.host, options.port, **access(options))
+        launch(readers, options.host, options.port, **allowed)
     except UserError as error:
         print(f"app.py: {error}", file=sys.stderr)
         return 2

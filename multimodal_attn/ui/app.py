@@ -204,10 +204,12 @@ class Address:
         return secrets.compare_digest(password.encode(), (self.password or "").encode())
 
 
-def free_port(host: str) -> int:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.bind((host.strip("[]"), 0))
+def claim_port(host: str, port: int) -> int:
+    """The port, or a free one for 0. Raises OSError or OverflowError when it cannot be listened on."""
+    family, kind, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
         return probe.getsockname()[1]
 
 
@@ -224,7 +226,7 @@ def start(readers: Mapping[str, Reader], host: str = "127.0.0.1", port: int = 78
     try:
         app.queue(max_size=MAX_EVENTS, api_open=False).launch(
             server_name=f"[{host}]" if ":" in host.strip("[]") and not host.startswith("[") else host,
-            server_port=port or free_port(host),
+            server_port=claim_port(host, port),
             root_path=address.root_path,
             auth=address.admits if address.password is not None else None,
             auth_message="Any user name, and the password of this app.",

@@ -86,7 +86,8 @@ class Guard:
         if urlsplit(path.partition("file=")[2]).scheme:
             raise Forged(NO_EVENT)
         headers = [pair for pair in without_foreign(scope["headers"]) if pair[0] != b"range" or b"," not in pair[1]]
-        return {**scope, "path": path, "headers": headers}
+        scheme = "https" if self.names.is_https(scope["headers"]) else "http"
+        return {**scope, "path": path, "headers": headers, "scheme": scheme}
 
 
 class Reply:

@@ -12,10 +12,6 @@ HEADERS = [
 FORWARDED = (b"x-forwarded-", b"x-gradio-", b"forwarded")  # would set the urls of the page
 
 
-def is_loopback(host: str) -> bool:
-    return host.strip("[]") in LOOPBACK or host.startswith("127.")
-
-
 class Names:
     """The names by which the server may be asked: loopback, `host`, and `allowed` ones, which a proxy may stand for.
 
@@ -36,6 +32,12 @@ class Names:
         if parts.netloc != host or "@" in host or not name:
             return False
         return name in self.allowed or name in self.own and its_port == port
+
+    def is_https(self, headers: list[tuple[bytes, bytes]]) -> bool:
+        """Whether a proxy says so, which is believed for the names that it was allowed to stand for."""
+        named = dict(headers)
+        host = urlsplit(f"//{named[b'host'].decode('latin-1')}").hostname
+        return host in self.allowed and named.get(b"x-forwarded-proto", b"").split(b",")[0].strip() == b"https"
 
 
 def refusal(names: Names, method: str, headers: list[tuple[bytes, bytes]], port: int) -> str | None:
