@@ -8,7 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -192,6 +194,32 @@ def test_no_upload_outlives_the_app(tmp_path, ending):
     process.send_signal(ending)
     assert process.wait(20) == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_app_that_is_ended_in_the_middle_of_uploads_leaves_nothing(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"import multimodal_attn.ui.app as a; a.launch({{}}, port={free_port()})"],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    url = process.stdout.readline().split()[1]
+
+    def upload_until_it_ends(n: int) -> None:
+        with suppress(httpx.HTTPError):
+            while True:
+                files = {"files": (f"{n}.png", os.urandom(3_000_000))}
+                httpx.post(f"{url}gradio_api/upload", files=files, trust_env=False, timeout=20)
+
+    with ThreadPoolExecutor(7) as pool:
+        jobs = [pool.submit(upload_until_it_ends, n) for n in range(7)]
+        while not list(tmp_path.rglob("*.png")):
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 0 and all(job.exception() is None for job in jobs)
+    assert list(tmp_path.iterdir()) == [] and "Traceback" not in told
 
 
 @pytest.fixture

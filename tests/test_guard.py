@@ -2,6 +2,7 @@
 
 import io
 import sys
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -47,12 +48,12 @@ def server():
 
 @pytest.fixture(scope="module")
 def watched():
-    """What is opened and looked up while the list is not None."""
+    """What is opened, looked up and connected to while the list is not None."""
     seen: dict[str, list | None] = {"now": None}
 
     def hook(name: str, arguments: tuple) -> None:
-        if seen["now"] is not None and (name == "open" or name == "socket.getaddrinfo"):
-            seen["now"].append((name, str(arguments[0])))
+        if seen["now"] is not None and name in ("open", "socket.getaddrinfo", "socket.connect", "socket.sendto"):
+            seen["now"].append((name, str(arguments)))
 
     sys.addaudithook(hook)  # for the life of the process, so it must cost nothing
     return seen
@@ -77,6 +78,8 @@ def test_a_forged_file_is_refused_in_every_shape_and_nothing_of_it_is_opened_or_
     assert {status for status, _ in answers[0]} <= {403, 404}
     assert route != "queue/join" or {text for _, text in answers[0]} == {NO_FILE}
     assert not [each for each in opened if str(tmp_path) in each[1] or "forged" in each[1]]
+    here = str(server.base_url.port)  # the test's own connections
+    assert not [each for each in opened if each[0].startswith("socket") and here not in each[1]]
 
 
 def test_an_upload_is_read_and_no_reply_names_a_folder_of_the_server(server):
@@ -136,6 +139,34 @@ def test_two_files_in_one_request_are_refused(server):
 def test_a_forged_event_is_one_line(server, body):
     reply = server.post("/gradio_api/queue/join", content=body, headers={"Content-Type": "application/json"})
     assert reply.status_code == 403 and len(reply.text.splitlines()) == 1
+
+
+@pytest.mark.parametrize("index", [9, 99, 9999])
+def test_an_event_that_the_page_does_not_have_is_one_line_and_no_traceback(server, capfd, index):
+    reply = server.post("/gradio_api/queue/join", json={**event(None), "fn_index": index})
+    assert reply.status_code in (400, 403) and len(reply.text.splitlines()) == 1
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "ranges", [",".join(f"{n}-{n}" for n in range(500)), "0-0,-1", "5-2", "-", "x", "0-" + "9" * 5000, "-0"]
+)
+def test_odd_ranges_of_a_file_are_answered_without_a_traceback(server, capfd, ranges):
+    (path,) = server.post("/gradio_api/upload", files={"files": ("a.png", b"123")}).json()
+    reply = server.get(f"/gradio_api/file={path}", headers={"Range": f"bytes={ranges}"})
+    assert reply.status_code in (200, 206, 400, 416) and len(reply.content) < 200
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["100%.png", "a%2f..%2fb.png", "%00.png", "a b#c?d.png", "é“”.png", "a%25.png"])
+def test_a_file_of_any_name_can_be_fetched_back(server, name):
+    file = io.BytesIO()
+    Image.new("RGB", (7, 5)).save(file, "PNG")
+    (path,) = server.post("/gradio_api/upload", files={"files": (name, file.getvalue())}).json()
+    assert server.get(f"/gradio_api/file={quote(path)}").content == file.getvalue()
+    joined = server.post("/gradio_api/queue/join", json=event({"path": path, "meta": META}, session_hash="named"))
+    assert joined.status_code == 200
+    assert "a dog runs" in server.get("/gradio_api/queue/data", params={"session_hash": "named"}).text
 
 
 def test_nobody_can_cancel_events_or_send_a_form_for_a_file(server):
