@@ -163,8 +163,11 @@ def test_a_file_of_any_name_can_be_fetched_back(server, name):
     file = io.BytesIO()
     Image.new("RGB", (7, 5)).save(file, "PNG")
     (path,) = server.post("/gradio_api/upload", files={"files": (name, file.getvalue())}).json()
-    assert server.get(f"/gradio_api/file={quote(path)}").content == file.getvalue()
-    joined = server.post("/gradio_api/queue/join", json=event({"path": path, "meta": META}, session_hash="named"))
+    url = f"{server.base_url}/gradio_api/file={quote(path)}"  # as the browser says it
+    assert server.get(url).content == file.getvalue()
+    joined = server.post(
+        "/gradio_api/queue/join", json=event({"path": path, "url": url, "meta": META}, session_hash="named")
+    )
     assert joined.status_code == 200
     assert "a dog runs" in server.get("/gradio_api/queue/data", params={"session_hash": "named"}).text
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from urllib.parse import unquote
 
 NO_FILE = "This is not a file of this page; drop it onto the page, or choose an example."
 NO_EVENT = "This is not an event of this page; load the page again."
@@ -65,7 +66,7 @@ def rebuild_input(value: object, uploads: Uploads, to_path: Callable[[str], str]
     if not isinstance(value, dict) or not isinstance(value.get("path"), str):
         raise Forged(NO_FILE)
     path, url = to_path(value["path"]), value.get("url")
-    if not (url is None or isinstance(url, str) and to_path(url).endswith(f"/gradio_api/file={path}")):
+    if not (url is None or isinstance(url, str) and to_path(unquote(url)).endswith(f"/gradio_api/file={path}")):
         raise Forged(NO_FILE)
     name = value.get("orig_name")
     if not (name is None or isinstance(name, str) and len(name) <= MAX_NAME):
