@@ -163,7 +163,7 @@ def test_a_file_of_any_name_can_be_fetched_back(server, name):
     file = io.BytesIO()
     Image.new("RGB", (7, 5)).save(file, "PNG")
     (path,) = server.post("/gradio_api/upload", files={"files": (name, file.getvalue())}).json()
-    url = f"{server.base_url}/gradio_api/file={quote(path)}"  # as the browser says it
+    url = f"{server.base_url}".rstrip("/") + f"/gradio_api/file={quote(path)}"  # as the browser says it
     assert server.get(url).content == file.getvalue()
     joined = server.post(
         "/gradio_api/queue/join", json=event({"path": path, "url": url, "meta": META}, session_hash="named")
