@@ -43,8 +43,8 @@ class Batch:
     def is_done(self, path: Path) -> bool:
         """Whether an earlier run has left everything that is wanted of a file."""
         found = [path_text(path) in self.rows.found.paths] if self.rows else []
-        found += [bool(self.documents) and self.documents.has(path, ending) for ending in self.formats.values()]
-        found += [self.figures.has(path, *FIRST_FIGURES)] if self.figures else []
+        found += [bool(self.documents) and self.documents.has_one(path, [ending]) for ending in self.formats.values()]
+        found += [self.figures.has_one(path, FIRST_FIGURES)] if self.figures else []
         return all(found)
 
     def problems(self) -> list[str]:

@@ -109,25 +109,23 @@ class Outputs:
 
     def state(self, source: Path, suffix: str) -> State:
         path = self.place(source, suffix)
-        if identity(path) in self.read and os.path.lexists(path):
+        if os.path.lexists(path) and identity(path) in self.read:
             return State.FOREIGN
         return self.record.state(path.name, None if self.chosen else source)
 
-    def has(self, source: Path, *suffixes: str) -> bool:
-        """Whether one of these is there."""
-        return any(os.path.lexists(self.place(source, suffix)) for suffix in suffixes)
+    def has_one(self, source: Path, suffixes: Iterable[str]) -> bool:
+        """Whether one of these was made of the source before, and may have been changed since."""
+        paths = [self.place(source, suffix) for suffix in suffixes]
+        made_of = None if self.chosen else source
+        return any(os.path.lexists(path) and self.record.knows(path.name, made_of) for path in paths)
 
     def check(self, suffixes: Iterable[str]) -> None:
         """Before anything is made. Raises UserError where results would have to be refused, unless the user said what
         to do with them and it is one of many."""
         if self.choice is not Choice.REFUSE and not self.chosen:
             return
-        states = {
-            self.place(source, suffix): self.state(source, suffix)
-            for source in self.sources
-            for suffix in suffixes
-            if self.has(source, suffix)
-        }
+        sources = self.chosen or self.sources
+        states = {self.place(each, suffix): self.state(each, suffix) for each in sources for suffix in suffixes}
         refused = {path: state for path, state in states.items() if decide(state, self.choice) is Action.REFUSE}
         for state in (State.FOREIGN, State.CHANGED, State.OURS):  # the worst first: no option helps against it
             if paths := [path for path in refused if refused[path] is state]:
@@ -147,7 +145,6 @@ class Outputs:
             write_whole(path, content)
         except OSError as error:
             if error.errno in FULL:
-                raise UserError(
-                    f"{printable(path)} cannot be written: {error.strerror}; make room and go on"
-                ) from error
+                advice = "make room, then go on with --skip-existing"
+                raise UserError(f"{printable(path)} cannot be written: {error.strerror}; {advice}") from error
             self.problems.append(f"{printable(path)}: {error.strerror}")

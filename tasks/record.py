@@ -53,11 +53,17 @@ class Record:
         path = self.folder / file
         if not os.path.lexists(path):
             return State.FREE
-        entry = self.entries.get(file)
-        other = entry and source is not None and entry.source != self.relative(source)
-        if entry is None or other or not stat.S_ISREG(path.lstat().st_mode):
+        if not self.knows(file, source) or not stat.S_ISREG(path.lstat().st_mode):
             return State.FOREIGN
-        return State.OURS if digest(path.read_bytes()) in entry.hashes else State.CHANGED
+        try:
+            return State.OURS if digest(path.read_bytes()) in self.entries[file].hashes else State.CHANGED
+        except OSError:
+            return State.CHANGED
+
+    def knows(self, file: str, source: Path | None) -> bool:
+        """Whether a file that is there was made here from `source`; None is anything."""
+        entry = self.entries.get(file)
+        return entry is not None and (source is None or entry.source == self.relative(source))
 
     def add(self, file: str, name: str, source: Path, content: bytes) -> None:
         """Before the file is written, so that a kill in between leaves nothing that is ours and unknown."""
@@ -66,7 +72,8 @@ class Record:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
         number = os.open(self.folder / RECORD, flags, 0o666)
         with os.fdopen(number, "ab", buffering=0) as record:
-            record.write(json.dumps(line).encode() + b"\n")  # ASCII, which also carries names that are not UTF-8
+            # ASCII carries names that are not UTF-8; the newline before ends what a full disk cut short
+            record.write(b"\n" + json.dumps(line).encode() + b"\n")
         self._learn(file, entry)
 
     def names(self, files: Sequence[Path]) -> dict[Path, str]:
@@ -97,9 +104,11 @@ class Record:
 
 def read_entries(path: Path) -> Iterator[tuple[str, Entry]]:
     """Lines that cannot be read, of a full disk or by a stranger, tell nothing."""
-    if not path.is_file() or path.is_symlink():
+    try:
+        lines = path.read_bytes().splitlines() if path.is_file() and not path.is_symlink() else []
+    except OSError:
         return
-    for line in path.read_bytes().splitlines():
+    for line in lines:
         try:
             row = json.loads(line)
             fields = [row[key] for key in ("file", "name", "source", "sha256")]

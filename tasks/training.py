@@ -22,6 +22,7 @@ from multimodal_attn.configs import json_object
 from multimodal_attn.errors import CheckpointError, ConfigError, TrainingError
 from tasks.callbacks import AttentionHealth, ShowResults, WriteResults
 from tasks.guard import StopAtNaN
+from tasks.outputs import identities, identity
 from tasks.released import BUNDLED
 from tasks.resume import RUNS, AtomicCheckpointIO, find_checkpoint, remove_left_overs
 
@@ -32,8 +33,12 @@ class KeepConfig(SaveConfigCallback):
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        if stage == "fit":
+        if stage == "fit" and not self._is_read(folder / "config.yaml"):
             (folder / "config.yaml").write_text(self._text())
+
+    def _is_read(self, path: Path) -> bool:
+        """Whether this is a config that the user wrote and gave to this run, with its comments and its order."""
+        return identity(path) in identities(Path(str(each)) for each in self.config.get("config") or ())
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = self._text()

@@ -271,7 +271,7 @@ def test_notes_beside_a_recording_are_not_replaced(
     ]
     assert notes.read_text() == "my notes\n"
     assert {"interview.srt", "second.txt", "second.srt"} <= set(os.listdir(folder))
-    done(capsys, *args, "--skip-existing")
+    assert done(capsys, *args, "--skip-existing", status=2)[:2] == ["transcribed already: 1 of 2 files", lines[0]]
     assert notes.read_text() == "my notes\n"
 
 
@@ -448,6 +448,25 @@ def test_a_document_that_cannot_be_written_costs_one_row(
     assert "a.txt was not written by this command" in refused(capsys, *args)
     assert done(capsys, *args, "--overwrite", status=2)[0] == "results that could not be written: 1"
     assert (out / "b.txt").exists() and (out / "a.txt").is_dir()
+
+
+def test_a_full_disk_ends_the_job_at_a_document(
+    transcriber: FakeTranscriber, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    sounds, out = tmp_path / "s", tmp_path / "t"
+    say(sounds / "a.wav"), say(sounds / "b.wav")
+    monkeypatch.setattr(os, "fsync", full)
+    lines = done(capsys, "transcribe", sounds, "--format", "txt", "--out", out, status=2)
+    advice = "make room, then go on with --skip-existing"
+    assert lines == [f"multimodal-attn: {out / 'a.txt'} cannot be written: No space left on device; {advice}"]
+    assert os.listdir(out) == [RECORD]
+    monkeypatch.undo()
+    monkeypatch.setattr(batch, "load", lambda path, device: transcriber)
+    assert done(capsys, "transcribe", sounds, "--format", "txt", "--out", out, "--skip-existing") == []
+    assert {"a.txt", "b.txt"} < set(os.listdir(out))
 
 
 def test_a_folder_that_goes_away_costs_its_documents(

@@ -9,14 +9,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from jsonargparse import Namespace
 from PIL import Image
 
 from multimodal_attn.errors import CheckpointError
 from tasks.resume import find_checkpoint
-from tasks.training import released_config
+from tasks.training import KeepConfig, released_config
 from tests.conftest import ROOT
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255), "black": (0, 0, 0)}
@@ -35,6 +37,15 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (folder / "table.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("path", "caption", "split"), *rows])
     return folder
+
+
+def test_a_config_in_the_run_folder_that_was_given_is_not_replaced(tmp_path: Path) -> None:
+    mine, other = tmp_path / "config.yaml", tmp_path / "other.yaml"
+    parser, trainer = SimpleNamespace(dump=lambda *_, **__: "all: of it\n"), SimpleNamespace(default_root_dir=tmp_path)
+    for given, kept in ((mine, True), (other, False)):
+        mine.write_text("# my own words\n")
+        KeepConfig(parser, Namespace(config=[str(given)])).save_config(trainer, None, "fit")
+        assert (mine.read_text() == "# my own words\n") == kept
 
 
 def command(verb: str, *args: str) -> list[str]:
