@@ -41,7 +41,8 @@ for folder in sys.argv[2:]:
         predictor(grey)
     except Exception as caught:
         error, kind = str(caught), type(caught).__name__
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # not ru_maxrss, which a program that was started keeps from the one that started it
+    peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
     print(json.dumps([Path(folder).name, kind, error, time.process_time() - started, peak]), flush=True)
 """
 
