@@ -39,9 +39,20 @@ def proxy(port: int, prefix: str, scheme: str = "http") -> Iterator[int]:
         await asyncio.gather(pipe(reader, app_writer), pipe(app_reader, writer))
 
     loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(asyncio.start_server(serve, "127.0.0.1", 0))
-    thread = Thread(target=loop.run_forever, daemon=True)
+    thread = Thread(target=loop.run_forever, daemon=True)  # a loop of its own: a browser's runs in the test's thread
     thread.start()
+    server = asyncio.run_coroutine_threadsafe(asyncio.start_server(serve, "127.0.0.1", 0), loop).result(30)
     yield server.sockets[0].getsockname()[1]
+    asyncio.run_coroutine_threadsafe(end(server), loop).result(30)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
+    loop.close()
+
+
+async def end(server: asyncio.Server) -> None:
+    """Before the loop ends: what still goes through, such as a waiting stream, would be left in the middle."""
+    server.close()
+    through = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in through:
+        task.cancel()
+    await asyncio.gather(*through, return_exceptions=True)

@@ -206,6 +206,8 @@ class Address:
 
 def claim_port(host: str, port: int) -> int:
     """The port, or a free one for 0. Raises OSError or OverflowError when it cannot be listened on."""
+    if not 0 <= port < 1 << 16:
+        raise OverflowError(f"port {port}")  # the look-up would take it modulo 65536
     family, kind, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
