@@ -44,7 +44,7 @@ class FakeListener:
     """Chooses what happens by the name of the file."""
 
     name = "fake <b>listener</b>"
-    config = {"task": "speech"}
+    config, sense = {"task": "speech"}, "sound"
 
     def __call__(self, source: str) -> AttentionTrace:
         stem = Path(source).stem

@@ -42,7 +42,7 @@ def test_missing_file_folder_and_empty_file_are_named(tmp_path: Path) -> None:
 
 
 def test_names_are_made_printable_and_one_line() -> None:
-    assert name_of("two\nlines\x1b[2J\udcff.jpg") == "two?lines?[2J?.jpg"
+    assert name_of("two\nlines\x1b[2J\udcff.jpg") == "two?lines?[2J\\xff.jpg"  # a byte that is not UTF-8
     assert name_of("été 山.jpg") == "été 山.jpg"
     assert line_of("two\nlines.jpg").startswith("two?lines.jpg: ")
 

@@ -115,7 +115,8 @@ def load_language_model(path: str | Path, tokenizer: Tokenizer) -> LanguageModel
     Raises CheckpointError when it is of another vocabulary, or no language model.
     """
     checkpoint = read_checkpoint(Path(path))
-    if not described_model(checkpoint)[0].get("language"):
+    described = checkpoint.get("model_config")
+    if not isinstance(described, dict) or not described.get("language"):
         raise CheckpointError(f"{path} is no language model; name a checkpoint of `multimodal-attn language fit`")
     model, own = restore_language_model(checkpoint)
     if own.get_vocab() != tokenizer.get_vocab():
