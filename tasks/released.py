@@ -133,7 +133,8 @@ def average(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     shapes = [{name: tensor.shape for name, tensor in state.items()} for state in states]
     if any(other != shapes[0] for other in shapes):
         raise UserError("the checkpoints are of different models and cannot be averaged; name those of one run")
-    return {name: torch.stack([state[name].double() for state in states]).mean(0) for name in states[0]}
+    means = {name: torch.stack([state[name].double() for state in states]).mean(0) for name in states[0]}
+    return {name: mean.to(states[0][name].dtype) for name, mean in means.items()}  # counts of batches stay whole
 
 
 def restore_model(checkpoint: dict[str, Any]) -> tuple[Model, SearchConfig]:
