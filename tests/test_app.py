@@ -26,7 +26,7 @@ from multimodal_attn.media import read_picture
 from multimodal_attn.sound import RATE, Sound
 from multimodal_attn.trace import AttentionTrace
 from multimodal_attn.ui.app import answer, start
-from multimodal_attn.ui.limits import make_room
+from multimodal_attn.ui.limits import Room, room
 from multimodal_attn.ui.senses import ASSETS, PICTURE, SENSES, SOUND, Later
 from multimodal_attn.ui.viewer import MAX_FRAMES, PREVIEW_SIDE, STATIC, complete, picture_media, sound_media
 from tests.fake_captioner import FakeCaptioner, planted_trace
@@ -79,14 +79,14 @@ def test_preview_is_bounded_upright_and_carries_no_exif(tmp_path):
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "camera"  # orientation, maker
     Image.new("RGB", (3001, 1999), "olive").save(tmp_path / "large.jpg", exif=exif)
-    media = picture_media(read_picture(tmp_path / "large.jpg"), str(tmp_path))
+    media = picture_media(read_picture(tmp_path / "large.jpg"), Room(tmp_path).save)
     preview = Image.open(media["file"]["path"])
     assert preview.size == (media["width"], media["height"]) == (1066, PREVIEW_SIDE)
     assert not preview.getexif()
 
 
 def test_small_pictures_are_not_enlarged(tmp_path):
-    media = picture_media(read_picture(np.zeros((1, 1, 3), np.uint8)), str(tmp_path))
+    media = picture_media(read_picture(np.zeros((1, 1, 3), np.uint8)), Room(tmp_path).save)
     assert (media["width"], media["height"]) == (1, 1)
 
 
@@ -113,22 +113,37 @@ def test_the_best_bundled_folder_is_taken_and_none_is_none(tmp_path):
 
 
 def test_room_is_made_by_removing_the_oldest_files(tmp_path):
-    for age, name in enumerate(["new", "middle", "old"]):
-        path = tmp_path / name / "file"
-        path.parent.mkdir()
-        path.write_bytes(bytes(100))
-        os.utime(path, (1000 - age, 1000 - age))
-    make_room(tmp_path, 300)
-    assert len(list(tmp_path.glob("*/file"))) == 3
-    make_room(tmp_path, 250)
-    assert [path.parent.name for path in sorted(tmp_path.glob("*/file"))] == ["middle", "new"]
+    room = Room(tmp_path, quota=300, max_files=3)
+    old, middle, new = (Path(room.save(bytes([n]) * 100, "file")) for n in range(3))
+    assert room.save(bytes([0]) * 100, "file") == str(old)  # seen again, so the newest
+    assert old.exists() and middle.exists() and new.exists() and room.n_bytes == 300
+    with room.reserve(90):
+        room.make_way()
+        assert not middle.exists() and not middle.parent.exists() and old.exists() and new.exists()
+        small = Path(room.save(bytes(3), "small"))  # a fourth, with what is under way
+        assert old.exists() and small.exists() and not new.exists() and room.n_bytes == 103
+        with pytest.raises(UserError, match="try again"):
+            room.save(bytes(211), "file")
+    assert room.reserved == room.n_reserved == 0
+
+
+def test_files_of_more_than_an_hour_go(tmp_path, monkeypatch):
+    room = Room(tmp_path)
+    old = Path(room.save(b"1", "file"))
+    monkeypatch.setattr("multimodal_attn.ui.limits.MAX_AGE", -1)
+    room.make_way()
+    assert not old.exists() and room.n_bytes == 0 and room.files == {}
 
 
 def test_room_is_made_before_an_upload(server, monkeypatch):
-    asked = []
-    monkeypatch.setattr("multimodal_attn.ui.limits.make_room", lambda folder, *bounds: asked.append(folder))
-    files = server.post("/gradio_api/upload", files={"files": ("a.png", b"123")}).json()
-    assert asked and files[0].startswith("/uploads") and str(asked[0]) not in files[0]
+    monkeypatch.setattr(room(), "max_files", 1)
+    folder = room().folder
+    before = len([path for path in folder.iterdir() if not any(path.iterdir())])  # Gradio makes one
+    for content in (b"123", b"12345"):
+        files = server.post("/gradio_api/upload", files={"files": ("a.png", content)}).json()
+        assert files[0].startswith("/uploads") and str(folder) not in files[0]
+        assert [path.read_bytes() for path in folder.rglob("*") if path.is_file()] == [content]
+        assert len(list(folder.iterdir())) == before + 1 and room().n_bytes == len(content)
 
 
 @pytest.mark.parametrize(
@@ -298,21 +313,22 @@ def test_a_sound_gives_a_waiting_and_then_a_complete_payload(recording):
 
 def test_the_sound_to_play_is_a_wav_of_the_same_length_without_overflow(tmp_path):
     loud = np.array([0.0, 0.5, 1.0, 7.0, -7.0], np.float32)
-    played, rate = soundfile.read(sound_media(Sound(loud), str(tmp_path))["file"]["path"], dtype="int16")
-    assert rate == RATE and soundfile.info(sound_media(Sound(loud), str(tmp_path))["file"]["path"]).format == "WAV"
+    path = sound_media(Sound(loud), Room(tmp_path).save)["file"]["path"]
+    played, rate = soundfile.read(path, dtype="int16")
+    assert rate == RATE and soundfile.info(path).format == "WAV"
     np.testing.assert_allclose(played, [0, 16384, 32767, 32767, -32768], atol=1)
 
 
 def test_the_spectrogram_of_a_sound_covers_it_and_is_bounded(tmp_path):
     for seconds in (0.01, SECONDS, 179.0):
-        media = sound_media(Sound(np.zeros(round(seconds * RATE), np.float32)), str(tmp_path))
+        media = sound_media(Sound(np.zeros(round(seconds * RATE), np.float32)), Room(tmp_path).save)
         n_pitches, n_frames = media["spectrogram"]["shape"]
         assert len(base64.b64decode(media["spectrogram"]["data"])) == n_pitches * n_frames <= 80 * MAX_FRAMES
         assert 0 <= n_frames * media["spectrogram"]["step"] - media["seconds"] < media["spectrogram"]["step"]
 
 
 def test_a_sound_of_no_length_still_has_an_axis(tmp_path):
-    media = sound_media(Sound(np.zeros(0, np.float32)), str(tmp_path))
+    media = sound_media(Sound(np.zeros(0, np.float32)), Room(tmp_path).save)
     assert media["seconds"] > 0 and media["spectrogram"]["shape"] == (80, 1)
 
 
@@ -333,7 +349,7 @@ def test_a_bad_sound_gives_one_line_that_names_the_file_and_no_folder(tmp_path, 
 def test_a_large_trace_travels_as_a_file(tmp_path):
     weights = np.zeros((4, 10_007, 13), np.float32)
     weights[..., 0] = 1
-    payload = complete({"kind": "sound"}, heard_trace(weights=weights), str(tmp_path))
+    payload = complete({"kind": "sound"}, heard_trace(weights=weights), Room(tmp_path).save)
     assert "trace" not in payload and len(json.dumps(payload)) < 1_000
     trace = AttentionTrace.from_json(Path(payload["file"]["path"]).read_text("utf-8"))
     np.testing.assert_array_equal(trace.weights, weights)

@@ -12,7 +12,7 @@ import app as command
 from multimodal_attn.media import read_picture
 from multimodal_attn.ui.app import Address, start
 from multimodal_attn.ui.events import NO_FILE
-from multimodal_attn.ui.limits import make_room
+from multimodal_attn.ui.limits import Room
 from multimodal_attn.ui.viewer import image_to_jpeg
 from tests.fake_captioner import FakeCaptioner
 
@@ -179,11 +179,10 @@ def test_nobody_can_cancel_events_or_send_a_form_for_a_file(server):
 
 
 def test_the_number_of_files_is_bounded_and_empty_folders_go(tmp_path):
-    for name in "abcde":
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "file").write_bytes(b"1")
-    make_room(tmp_path, 100, 2)
-    assert len(list(tmp_path.iterdir())) == 2
+    room = Room(tmp_path, quota=100, max_files=2)
+    for content in (b"1", b"2", b"3", b"4", b"5"):
+        room.save(content, "file")
+    assert len(list(tmp_path.iterdir())) == 2 and room.n_bytes == 2
 
 
 def test_comments_of_a_picture_never_reach_its_preview(tmp_path):

@@ -24,7 +24,7 @@ from multimodal_attn.ui.aliases import Aliases
 from multimodal_attn.ui.connections import Impatient
 from multimodal_attn.ui.events import NO_FILE, Forged, Uploads
 from multimodal_attn.ui.guard import Guard
-from multimodal_attn.ui.limits import MAX_FILE, Room
+from multimodal_attn.ui.limits import MAX_FILE, room
 from multimodal_attn.ui.line import Line, in_turn
 from multimodal_attn.ui.origin import Names
 from multimodal_attn.ui.senses import ASSETS, PICTURE, SENSES, SOUND, Later, Reader, Sense
@@ -50,11 +50,11 @@ SOON = "() => new Promise((done) => setTimeout(done, 1500))"  # the page itself 
 
 def answer(sense: Sense, reader: Reader, source: str) -> Iterator[dict]:
     """Payloads of one file: the picture or sound at once, then its trace; or the problem, in one line."""
-    folder, name = temporary_folder().name, Path(source).name
+    save, name = room().save, Path(source).name
     try:
-        media = sense.media(source, folder)
+        media = sense.media(source, save)
         yield waiting(media)
-        yield complete(media, reader(source), folder)
+        yield complete(media, reader(source), save)
     except UserError as error:
         yield problem(str(error).replace(source, name))  # the folder means nothing to the reader
     except Exception:
@@ -219,7 +219,7 @@ def build_guard(address: Address) -> Middleware:
     folder = Path(temporary_folder().name)
     aliases = Aliases({"uploads": folder, "gradio": ASSETS, "examples": STATIC})
     names = Names(address.host, address.allowed)
-    return Middleware(Guard, names=names, uploads=known_files(), aliases=aliases, room=Room(folder))
+    return Middleware(Guard, names=names, uploads=known_files(), aliases=aliases, room=room())
 
 
 def start(readers: Mapping[str, Reader], host: str = "127.0.0.1", port: int = 7860, **options) -> gr.Blocks:

@@ -1,7 +1,9 @@
 """What stands before Gradio: foreign pages, forged events and large bodies are answered here, in one line."""
 
 import asyncio
+import json
 import logging
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from starlette.requests import ClientDisconnect, Request
@@ -25,6 +27,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, names: Names, uploads: Uploads, aliases: Aliases, room: Room) -> None:
         self.app, self.names, self.uploads, self.aliases, self.room = app, names, uploads, aliases, room
+        self.turn = asyncio.Lock()  # of uploads: what lies loose in the folder is then of no other
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":  # the page uses none
@@ -70,13 +73,19 @@ class Guard:
         async def keep(message: Message) -> None:
             answers.append(message)
 
-        with self.room.reserve(int(headers.get(b"content-length", b"0"))):
+        with self.room.reserve(int(headers.get(b"content-length", b"0"))) as arrived:
             body = await Request(scope, receive).body()
             if count_parts(body, headers.get(b"content-type", b"")) > 1:
                 raise TooMany("One file at a time.")
             scope, receive = with_body(scope, body)
-            async with self.room.store():
-                await self.app(scope, receive, keep)
+            async with self.turn:
+                self.room.make_way()
+                try:
+                    await self.app(scope, receive, keep)
+                    arrived += stored(answers)
+                finally:
+                    if not arrived:
+                        await asyncio.to_thread(self.room.remove_loose)
         for message in answers:
             await reply(message)
 
@@ -108,6 +117,13 @@ class Reply:
         """One line as the whole answer, unless another has begun; what else comes on the connection is not read."""
         if not self.started:
             await PlainTextResponse(text, status, {"Connection": "close"})(scope, receive, self)
+
+
+def stored(answers: list[Message]) -> list[Path]:
+    """The files of which Gradio says that it has stored them."""
+    if answers[0].get("status") != 200:
+        return []
+    return [Path(path) for path in json.loads(b"".join(each.get("body", b"") for each in answers))]
 
 
 def with_body(scope: Scope, body: bytes) -> tuple[Scope, Receive]:

@@ -1,20 +1,25 @@
 """What a request may cost: the size of its body, and the space of the folder that uploads go to."""
 
-import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from threading import Lock
 
+from gradio.processing_utils import save_bytes_to_cache
 from starlette.responses import PlainTextResponse
+
+from multimodal_attn.errors import UserError
+from multimodal_attn.ui import temporary_folder
 
 MAX_FILE = 20_000_000  # bytes of one uploaded file
 MAX_UPLOAD = 21_000_000  # bytes of an upload with its boundaries
 MAX_BODY = 1_000_000  # bytes of any other request
 QUOTA = 200_000_000  # bytes that the temporary folder may hold, uploads under way included
 MAX_FILES = 1_000  # files that it may hold
-SETTLED = 60  # seconds after which an empty folder is not about to be filled
+MAX_AGE = 3_600  # seconds that a file is kept
 
 
 class TooMany(Exception):
@@ -22,37 +27,82 @@ class TooMany(Exception):
 
 
 class Room:
-    """The space of the temporary folder. An upload reserves its length before its first byte is read.
+    """The space of a folder in running totals: of the files in it, and of the uploads under way.
 
-    The oldest files make way, for people look at the newest; what is reserved never does, so a flood is refused.
+    An upload reserves its length before its first byte is read. The oldest files make way, for people look at the
+    newest; what is reserved never does, so a flood is refused. A file that was removed meanwhile counts until then.
     """
 
     def __init__(self, folder: Path, quota: int = QUOTA, max_files: int = MAX_FILES) -> None:
         self.folder, self.quota, self.max_files = folder, quota, max_files
-        self.reserved = self.n_reserved = 0
-        self._lock = asyncio.Lock()
+        self.files: dict[Path, tuple[int, float]] = {}  # bytes and the time of coming, oldest first
+        self.n_bytes = self.reserved = self.n_reserved = 0
+        self._lock = Lock()
 
     @contextmanager
-    def reserve(self, n_bytes: int) -> Iterator[None]:
-        """Room for one file while it comes. Raises TooMany."""
-        if self.reserved + n_bytes > self.quota or self.n_reserved >= self.max_files:
-            raise TooMany("Too many uploads at once; try again in a moment.")
-        self.reserved, self.n_reserved = self.reserved + n_bytes, self.n_reserved + 1
+    def reserve(self, n_bytes: int) -> Iterator[list[Path]]:
+        """Room for one file while it comes; it has come when its path is in the list. Raises TooMany."""
+        arrived: list[Path] = []
+        with self._lock:
+            if self.reserved + n_bytes > self.quota or self.n_reserved >= self.max_files:
+                raise TooMany("Too many uploads at once; try again in a moment.")
+            self.reserved, self.n_reserved = self.reserved + n_bytes, self.n_reserved + 1
         try:
-            yield
+            yield arrived
         finally:
-            self.reserved, self.n_reserved = self.reserved - n_bytes, self.n_reserved - 1
+            with self._lock:
+                self.reserved, self.n_reserved = self.reserved - n_bytes, self.n_reserved - 1
+                for path in arrived:
+                    self._count(path)
 
-    @asynccontextmanager
-    async def store(self) -> AsyncIterator[None]:
-        """While a reserved file is written: one at a time, so that what lies loose afterwards is nobody's."""
-        async with self._lock:
-            bounds = self.quota - self.reserved, self.max_files - self.n_reserved
-            await asyncio.to_thread(make_room, self.folder, *bounds)
-            try:
-                yield
-            finally:
-                await asyncio.to_thread(remove_loose, self.folder)
+    def save(self, data: bytes, name: str) -> str:
+        """Writes a file of the page's own and gives its path. Raises UserError when uploads have taken all room."""
+        with self._lock:
+            if self.reserved + len(data) > self.quota:
+                raise UserError("Too many uploads at once; try again in a moment.")
+            self._make_way(len(data), 1)
+            path = save_bytes_to_cache(data, name, str(self.folder))
+            self._count(Path(path))
+        return path
+
+    def make_way(self) -> None:
+        """Removes the oldest files until all that is reserved would fit, and those of more than an hour."""
+        with self._lock:
+            self._make_way(0, 0)
+
+    def remove_loose(self) -> None:
+        """Removes what an upload that failed has left, which lies in the folder itself, and folders that are empty."""
+        with self._lock:
+            for path in self.folder.iterdir():
+                with suppress(OSError):
+                    path.rmdir() if path.is_dir() else path.unlink()  # rmdir raises unless it is empty
+
+    def _make_way(self, n_bytes: int, n_files: int) -> None:
+        while self.files:
+            path, (size, came) = next(iter(self.files.items()))
+            is_full = self.n_bytes + self.reserved + n_bytes > self.quota
+            if not (is_full or len(self.files) + self.n_reserved + n_files > self.max_files or came < self._too_old()):
+                return
+            del self.files[path]
+            self.n_bytes -= size
+            with suppress(OSError):  # gone already, or its folder is not empty
+                path.unlink(missing_ok=True)
+                if path.parent != self.folder:
+                    path.parent.rmdir()
+
+    def _too_old(self) -> float:
+        return time.monotonic() - MAX_AGE
+
+    def _count(self, path: Path) -> None:
+        self.n_bytes -= self.files.pop(path, (0, 0))[0]
+        self.files[path] = path.stat().st_size, time.monotonic()
+        self.n_bytes += self.files[path][0]
+
+
+@cache
+def room() -> Room:
+    """The one of this process, for all that lies in `temporary_folder`."""
+    return Room(Path(temporary_folder().name))
 
 
 def count_parts(body: bytes, content_type: bytes) -> int:
@@ -68,36 +118,3 @@ def refuse(headers: dict[bytes, bytes], limit: int) -> PlainTextResponse | None:
     if int(headers.get(b"content-length", b"0")) > limit:
         return PlainTextResponse(f"More than {limit // 10**6} MB.", 413, {"Connection": "close"})
     return None
-
-
-def make_room(folder: Path, quota: int, max_files: int = MAX_FILES) -> None:
-    """Removes the oldest files until the folder holds at most `quota` bytes and `max_files` files; empty folders go."""
-    ages = sorted(file_ages(folder))
-    total = sum(size for _, size, _ in ages)
-    for n_gone, (_, size, path) in enumerate(ages):
-        if total <= quota and len(ages) - n_gone <= max_files:
-            return
-        path.unlink(missing_ok=True)
-        with suppress(OSError):  # not empty
-            if path.parent != folder:
-                path.parent.rmdir()
-        total -= size
-
-
-def remove_loose(folder: Path) -> None:
-    """Removes what an upload that failed has left, which lies in the folder itself, and folders that are empty."""
-    for path in folder.iterdir():
-        with suppress(OSError):
-            if not path.is_dir():
-                path.unlink()
-            elif path.stat().st_mtime < time.time() - SETTLED:
-                path.rmdir()  # raises unless it is empty
-
-
-def file_ages(folder: Path) -> Iterator[tuple[float, int, Path]]:
-    """(time of the last change, bytes, path) of every file below the folder."""
-    for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):  # another request may have removed it meanwhile
-            stat = path.stat()
-            if path.is_file():
-                yield stat.st_mtime, stat.st_size, path

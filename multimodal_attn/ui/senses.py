@@ -11,7 +11,7 @@ import gradio as gr
 from multimodal_attn.errors import MediaError
 from multimodal_attn.reading import read_picture, read_sound
 from multimodal_attn.trace import AttentionTrace
-from multimodal_attn.ui.viewer import PREVIEW_SIDE, STATIC, picture_media, sound_media
+from multimodal_attn.ui.viewer import PREVIEW_SIDE, STATIC, Save, picture_media, sound_media
 
 ASSETS = Path(gr.__file__).parent / "media_assets"  # come with Gradio
 MAX_MINUTES = 3  # of a sound on the page: beyond, neither its weights nor its rows are anything to look at
@@ -46,13 +46,13 @@ class Later:
 
 @dataclass(frozen=True)
 class Sense:
-    """kind: as in payloads. tab: its title. media: from a file and a folder for previews to the media of a payload, or
+    """kind: as in payloads. tab: its title. media: from a file to the media of a payload, whose preview it saves, or
     MediaError. examples: files by their labels. source: who made them. by: what the model did. checkpoints: the
     folders that may be bundled, best first, each with what to expect of its model."""
 
     kind: str
     tab: str
-    media: Callable[[str, str], dict]
+    media: Callable[[str, Save], dict]
     examples: dict[str, Path]
     source: str
     by: str
@@ -63,17 +63,17 @@ class Sense:
         return next((root / name for name in self.checkpoints if (root / name).is_dir()), None)
 
 
-def see(source: str, folder: str) -> dict:
-    return picture_media(read_picture(source, min_side_hint=PREVIEW_SIDE), folder)
+def see(source: str, save: Save) -> dict:
+    return picture_media(read_picture(source, min_side_hint=PREVIEW_SIDE), save)
 
 
-def hear(source: str, folder: str) -> dict:
+def hear(source: str, save: Save) -> dict:
     sound = read_sound(source)
     if sound.seconds > 60 * MAX_MINUTES:
         raise MediaError(
             f"{sound.name}: longer than {MAX_MINUTES} minutes; cut it, or use the command `multimodal-attn transcribe`"
         )
-    return sound_media(sound, folder)
+    return sound_media(sound, save)
 
 
 PICTURE = Sense(

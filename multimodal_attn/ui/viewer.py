@@ -4,11 +4,11 @@ import base64
 import io
 import json
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 import gradio as gr
 import soundfile
-from gradio.processing_utils import save_bytes_to_cache
 from PIL.Image import Image, Resampling
 
 from multimodal_attn.media import Picture
@@ -16,6 +16,7 @@ from multimodal_attn.render import frame_seconds, spectrogram
 from multimodal_attn.sound import RATE, Sound
 from multimodal_attn.trace import AttentionTrace
 
+Save = Callable[[bytes, str], str]  # from the content and name of a preview to its path
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = (
     *("trace.js", "grid.js", "time.js", "colours.js"),
@@ -47,14 +48,14 @@ def build_viewer(kind: str, **options) -> gr.HTML:
     )
 
 
-def picture_media(picture: Picture, folder: str) -> dict:
+def picture_media(picture: Picture, save: Save) -> dict:
     """Media of a payload: {kind, name, width, height, file}.
 
-    file is Gradio's FileData with the url of a preview written below `folder`; width and height are its pixels. The
+    file is Gradio's FileData with the url of a preview that was saved; width and height are its pixels. The
     trace speaks of the original's pixels, and the page scales.
     """
     image = shrink(picture.image, PREVIEW_SIDE)
-    path = save_bytes_to_cache(image_to_jpeg(image), "picture.jpeg", folder)
+    path = save(image_to_jpeg(image), "picture.jpeg")
     return {
         "kind": "picture",
         "name": Path(picture.name).name,
@@ -80,7 +81,7 @@ def image_to_jpeg(image: Image) -> bytes:
     return file.getvalue()
 
 
-def sound_media(sound: Sound, folder: str) -> dict:
+def sound_media(sound: Sound, save: Save) -> dict:
     """Media of a payload: {kind, name, seconds, spectrogram, file}.
 
     spectrogram: {shape [80, frames], step: seconds per frame, data: bytes in base64, lowest pitch first}. file is
@@ -88,7 +89,7 @@ def sound_media(sound: Sound, folder: str) -> dict:
     """
     levels = spectrogram(sound.samples, RATE, MAX_FRAMES)
     step = frame_seconds(len(sound.samples), RATE, MAX_FRAMES)
-    path = save_bytes_to_cache(sound_to_wav(sound), "sound.wav", folder)
+    path = save(sound_to_wav(sound), "sound.wav")
     return {
         "kind": "sound",
         "name": Path(sound.name).name,
@@ -119,11 +120,11 @@ def waiting(media: dict) -> dict:
     return {"id": new_id(), "media": media}
 
 
-def complete(media: dict, trace: AttentionTrace, folder: str) -> dict:
+def complete(media: dict, trace: AttentionTrace, save: Save) -> dict:
     """Payload of a picture or sound and its trace in the schema of docs/trace-format.md, as a file when it is large."""
     if 8 / 3 * trace.weights.size <= MAX_INLINE:  # two bytes a weight, and base64
         return {"id": new_id(), "media": media, "trace": trace.to_dict()}
-    path = save_bytes_to_cache(json.dumps(trace.to_dict()).encode(), "trace.json", folder)
+    path = save(json.dumps(trace.to_dict()).encode(), "trace.json")
     return {"id": new_id(), "media": media, "file": gr.FileData(path=path).model_dump()}
 
 

@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 from multimodal_attn.geometry import SoundGeometry
 from multimodal_attn.sound import Sound
 from multimodal_attn.trace import AttentionTrace
+from multimodal_attn.ui.limits import Room
 from multimodal_attn.ui.viewer import sound_media, sound_to_wav
 from tests.browser.mounted import mount, pure, selected, words
 from tests.fake_captioner import HOSTILE
@@ -44,7 +45,7 @@ NOW = "document.querySelector('audio').currentTime"
 def payload(trace: AttentionTrace | None, folder, identity: str = "first", seconds: float = SECONDS) -> dict:
     sound = Sound(tone(seconds), name="one.wav")
     url = "data:audio/wav;base64," + base64.b64encode(sound_to_wav(sound)).decode()
-    media = sound_media(sound, str(folder)) | {"file": {"url": url}}
+    media = sound_media(sound, Room(folder).save) | {"file": {"url": url}}
     return {"id": identity, "media": media} | ({"trace": trace.to_dict()} if trace else {})
 
 
