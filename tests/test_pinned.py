@@ -1,0 +1,43 @@
+"""What people rely on is as it was written down in tests/pinned, through all changes of the code; see tests/pin.py."""
+
+import json
+import sys
+from typing import Any
+
+import pytest
+
+from tests import pin
+from tests.conftest import needs_shared
+
+
+def pinned(name: str) -> dict[str, Any]:
+    return json.loads(pin.path_of(name).read_text(encoding="utf-8"))
+
+
+def test_parameters_keep_their_names_and_shapes() -> None:
+    assert pin.parameters() == pinned("parameters")
+
+
+def test_places_lie_where_they_lay() -> None:
+    assert pin.geometries() == pinned("geometries")
+
+
+def test_commands_explain_themselves_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", pin.WIDE)
+    known = pinned("texts")
+    if known.pop("python") != list(sys.version_info[:2]):
+        pytest.skip("another version of Python lays out --help otherwise")
+    found = pin.texts()
+    changed = [command for command, text in known.items() if found.get(command) != text]
+    assert changed == [], "if this is wanted: python -m tests.pin texts"
+    assert found.keys() - {"python"} == known.keys(), "if this is wanted: python -m tests.pin texts"
+
+
+@pytest.mark.slow
+@needs_shared
+def test_released_models_say_of_real_files_what_they_said() -> None:
+    found, known = pin.rows(), pinned("rows")
+    assert found.keys() == known.keys()
+    for model, rows in known.items():
+        for name, row in rows.items():
+            assert found[model][name] == row | {"score": pytest.approx(row["score"], abs=2e-3)}, (model, name)
