@@ -14,19 +14,18 @@ from tokenizers import Tokenizer
 
 from multimodal_attn.configs import checked, config_from_json, json_object, shown
 from multimodal_attn.decoders import DecoderConfig
-from multimodal_attn.encoders import SENSES, encoder_to_dict
 from multimodal_attn.errors import CheckpointError, ConfigError
 from multimodal_attn.language_model import LanguageModelConfig
 from multimodal_attn.model import Model, build_model
 from multimodal_attn.parameters import fill_from_file
 from multimodal_attn.search import SearchConfig
+from multimodal_attn.senses import FIRST, KINDS, encoder_to_dict, sense_of
 from multimodal_attn.untrusted import check_file, parse_tokenizer, read_json, read_text
 from multimodal_attn.word_model import WordModelConfig
 
 FORMAT = "multimodal-attn/checkpoint/1"
 PARAMETERS, TOKENIZER, CONFIG, CARD = "model.safetensors", "tokenizer.json", "config.json", "README.md"
 MAX_BYTES = {CONFIG: 4 << 20, TOKENIZER: 8 << 20, PARAMETERS: 512 << 20}
-TASK_SENSES = {"captioning": "picture", "speech": "sound"}
 
 
 def save_checkpoint(
@@ -93,9 +92,9 @@ def model_from_dict(data: dict[str, Any], tokenizer: Tokenizer, where: object) -
     """
     try:
         encoder = dict(json_object(data.get("encoder"), "encoder"))
-        sense = checked(Literal[tuple(SENSES)], encoder.pop("sense", "picture"), "encoder.sense")
+        sense = sense_of(checked(Literal[tuple(KINDS)], encoder.pop("sense", FIRST), "encoder.sense"))
         checked(NoneType, encoder.get("weights"), "encoder.weights")  # a file, which is not a stranger's to choose
-        parts = config_from_json(SENSES[sense][0], encoder, "encoder"), _part(DecoderConfig, data, "decoder")
+        parts = config_from_json(sense.config, encoder, "encoder"), _part(DecoderConfig, data, "decoder")
         optional = _part(LanguageModelConfig, data, "language"), _part(WordModelConfig, data, "words")
         with torch.device("meta"):
             return build_model(*parts, tokenizer, checked(bool, data.get("ctc", False), "ctc"), *optional)
@@ -145,7 +144,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 def check_task(model: Model, task: Any, where: object) -> None:
     """Raises CheckpointError for a task that is not the one of the model's sense."""
     sense = model.encoder.sense
-    if not isinstance(task, str) or TASK_SENSES.get(task, sense) != sense:
+    if not isinstance(task, str) or task in set(KINDS.values()) - {KINDS[sense]}:
         raise CheckpointError(f"{where}: task {shown(task)} does not fit a model of the sense {sense}")
 
 
@@ -162,8 +161,8 @@ def check_search(model: Model, search: SearchConfig, where: object) -> None:
     parts = {"ctc": model.ctc, "lm": model.language, "words": model.words}
     if lacking := [name for name, part in parts.items() if part is None and getattr(search, name)]:
         raise CheckpointError(f"{where}: search.{lacking[0]} weighs a part that this model lacks")
-    if model.encoder.sense == "picture" and search.speeds != (1.0,):
-        raise CheckpointError(f"{where}: search.speeds are for sounds; pictures have none")
+    if search.speeds != (1.0,) and (sense := sense_of(model.encoder.sense)).at_speed is None:
+        raise CheckpointError(f"{where}: search.speeds: {sense.kind}s have no speed")
 
 
 def _halve(tensor: torch.Tensor) -> torch.Tensor:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from multimodal_attn.geometry import Geometry, SoundGeometry
+from multimodal_attn.senses.sense import Geometry
 
 NOWHERE = "attention looks nowhere: the maps of most words are empty"
 UNIFORM = "attention is spread evenly: it never chooses"
@@ -32,7 +32,6 @@ HALF = 0.5  # of the words
 SLACK = 1.0  # places that the centre of a map may go back without going back
 GOES_BACK = 0.2  # share of the steps above which a reading jumps
 UNSEEN = 0.1  # of its fair share: a place of a sound with less was not looked at
-GAP = 3.0  # seconds: longer than the pauses within a sentence
 WIDTHS = (("sharp", 0.4), ("soft", 0.75), ("spread wide", 1.0))  # up to an evenness: of 49 places to 5, to 19, to all
 MOVES = (("hardly moves", 0.15), ("moves a little", 0.5), ("moves", 1.0))  # up to a mean change from token to token
 
@@ -65,7 +64,7 @@ def measure_health(weights: np.ndarray, geometry: Geometry) -> Health:
     """The health of weights (T, N, S) over the places of `geometry`.
 
     N is 0 without attention, and T is 0 for an empty sentence: neither has figures. Time has an order and a picture's
-    rows have none, so only sounds have a monotonicity.
+    rows have none: only where places are ordered is there a monotonicity.
     """
     if not weights.size:
         return Health()
@@ -77,10 +76,10 @@ def measure_health(weights: np.ndarray, geometry: Geometry) -> Health:
     coverage = float(np.minimum(of_places * len(of_places), 1).mean())
     faults = [fault] if (fault := _find_fault(weights, maps, mean_map, evenness)) else []
     monotonicity = None
-    if isinstance(geometry, SoundGeometry):
+    if geometry.ordered:
         backward = _steps_back(maps)
         monotonicity = float(1 - backward.mean()) if len(backward) else None
-        faults += _faults_in_time(backward, of_places, geometry) if not faults else []
+        faults += _faults_in_order(backward, of_places, geometry) if not faults else []
     change = np.abs(np.diff(weights, axis=0)).sum(2).mean(1) / 2  # (T - 1,)
     verdict = describe(evenness, change) if weights.shape[2] > 1 and weights.any() else ""
     return Health(
@@ -135,16 +134,13 @@ def _steps_back(maps: np.ndarray) -> np.ndarray:
     return np.diff(maps @ np.arange(maps.shape[1])) < -SLACK
 
 
-def _faults_in_time(backward: np.ndarray, of_places: np.ndarray, geometry: SoundGeometry) -> list[str]:
-    """A reading that jumps back, and the longest stretch of the sound that it left out."""
+def _faults_in_order(backward: np.ndarray, of_places: np.ndarray, geometry: Geometry) -> list[str]:
+    """A reading that jumps back, and the longest stretch that it left out."""
     faults = []
     if len(backward) + 1 >= MIN_TOKENS and backward.mean() > GOES_BACK:
         faults.append(f"attention jumps back in time at {backward.sum()} of {len(backward)} steps")
     first, last = longest_run(of_places * len(of_places) < UNSEEN)
-    if (last - first) * geometry.step > GAP:
-        start, end = geometry.span(first)[0], geometry.span(last - 1)[1]
-        faults.append(f"no word looks at {start:.1f} to {end:.1f} s: a long pause, or speech that was left out")
-    return faults
+    return [*faults, *filter(None, [geometry.left_out(first, last) if last > first else ""])]
 
 
 def longest_run(flags: np.ndarray) -> tuple[int, int]:

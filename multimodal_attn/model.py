@@ -12,13 +12,12 @@ from multimodal_attn.consensus import agree
 from multimodal_attn.ctc import CTCHead, ctc_align
 from multimodal_attn.ctc_prefix import CTCPrefixScorer
 from multimodal_attn.decoders import Decoder, DecoderConfig, Source, build_decoder
-from multimodal_attn.encoders import Encoder, EncoderConfig, SoundBatch, at_speed, build_encoder
 from multimodal_attn.errors import ConfigError
-from multimodal_attn.geometry import Geometry, SoundGeometry
 from multimodal_attn.language_model import LanguageModel, LanguageModelConfig, LanguageModelScorer
 from multimodal_attn.memory import Memory
 from multimodal_attn.scorers import Scorer
 from multimodal_attn.search import Hypotheses, SearchConfig, beam_search
+from multimodal_attn.senses import Geometry, build_encoder, sense_of
 from multimodal_attn.timing import token_spans, word_times
 from multimodal_attn.tokens import END, NEVER_SAID, START, ids_to_text
 from multimodal_attn.trace import AttentionTrace, Origin, Token, Word
@@ -43,7 +42,7 @@ class Model(nn.Module):
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: nn.Module,
         decoder: Decoder,
         tokenizer: Tokenizer,
         ctc: CTCHead | None = None,
@@ -61,7 +60,7 @@ class Model(nn.Module):
         """Maps per token; 0 for a decoder without attention."""
         return getattr(self.decoder.attention, "heads", 0)
 
-    def read(self, batch: Tensor | SoundBatch) -> Reading:
+    def read(self, batch: Any) -> Reading:
         """Encode a batch once; everything that follows asks what came of it."""
         memory = self.encoder(batch)
         return Reading(memory, self.decoder.read(memory))
@@ -79,7 +78,7 @@ class Model(nn.Module):
 
 
 def build_model(
-    encoder: EncoderConfig,
+    encoder: Any,
     decoder: DecoderConfig,
     tokenizer: Tokenizer,
     ctc: bool = False,
@@ -97,17 +96,17 @@ def build_model(
 @torch.inference_mode()
 def decode(
     model: Model,
-    batch: Tensor | SoundBatch,
+    batch: Any,
     geometries: Sequence[Geometry],
     config: SearchConfig,
     origin: Origin,
 ) -> list[AttentionTrace]:
     """Search the best sentence of every input, then read weights and probabilities off one teacher-forced pass.
 
-    Sounds are searched at all of the config's speeds; the trace is of the sound as it is.
+    Inputs that have a speed are searched at all of the config's speeds; the trace is of the input as it is.
     """
     reading = model.read(batch)
-    readings = (reading if speed == 1 else model.read(_played(batch, speed)) for speed in config.speeds)
+    readings = (reading if speed == 1 else model.read(_played(model, batch, speed)) for speed in config.speeds)
     found = [search(model, each, config) for each in readings]
     return trace_sentences(model, reading, agree(found, model.tokenizer, config.consensus), geometries, origin)
 
@@ -118,10 +117,11 @@ def search(model: Model, reading: Reading, config: SearchConfig) -> Hypotheses:
     return beam_search(model.decoder, reading.source, config, scorers, reading.memory.n_places)
 
 
-def _played(batch: Tensor | SoundBatch, speed: float) -> SoundBatch:
-    if not isinstance(batch, SoundBatch):
-        raise ConfigError("search: pictures have no speed; leave speeds at [1.0]")
-    return at_speed(batch, speed)
+def _played(model: Model, batch: Any, speed: float) -> Any:
+    sense = sense_of(model.encoder.sense)
+    if sense.at_speed is None:
+        raise ConfigError(f"search: {sense.kind}s have no speed; leave speeds at [1.0]")
+    return sense.at_speed(batch, speed)
 
 
 @torch.inference_mode()
@@ -144,13 +144,13 @@ def trace_sentences(
         said = _tokens(model.tokenizer, *row)
         text = ids_to_text(model.tokenizer, row[0])
         places = places[: len(said), :, : geometry.n_places]  # what is left out is padding
-        words = _words(said, row[0], places, geometry, logp) if geometry.kind == "sound" else ()
+        words = _words(said, row[0], places, geometry, logp) if sense_of(geometry.kind).timed else ()
         traces.append(AttentionTrace(text, score, said, places, geometry, origin, words))
     return traces
 
 
 def _words(
-    tokens: tuple[Token, ...], ids: list[int], weights: np.ndarray, geometry: SoundGeometry, logp: Tensor | None
+    tokens: tuple[Token, ...], ids: list[int], weights: np.ndarray, geometry: Geometry, logp: Tensor | None
 ) -> tuple[Word, ...]:
     """When each word was heard: by the weights (T, N, S), and by the CTC head's logp (S, V) where it can align them."""
     if not weights.size:

@@ -6,25 +6,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from multimodal_attn.checkpoint import load_checkpoint
-from multimodal_attn.encoders import SoundBatch
 from multimodal_attn.errors import ConfigError, MediaError
-from multimodal_attn.media import Picture
-from multimodal_attn.media import Source as PictureSource
+from multimodal_attn.memory import map_state
 from multimodal_attn.model import Model, decode
-from multimodal_attn.reading import read_picture, read_pieces, read_sound
 from multimodal_attn.search import SearchConfig
-from multimodal_attn.sound import RATE, Sound
-from multimodal_attn.sound import Source as SoundSource
+from multimodal_attn.senses import sense_of
 from multimodal_attn.trace import AttentionTrace, Origin, join_traces
 
-Source = PictureSource | SoundSource
-Item = Picture | Sound
-
-MAX_PIECE = 18.0  # seconds of sound that are read at once; longer sounds are split at pauses
-AHEAD = 4  # batches that are read before they are sorted by length
+Source = Any  # what the sense's `read` takes: a path, bytes, an array, ...
+Item = Any  # what it gives
 
 
 class Segment(NamedTuple):
@@ -38,7 +30,7 @@ class Segment(NamedTuple):
 class Predictor:
     """A released model, ready for people's files. Holds no state between calls, so threads may share one.
 
-    sense: "picture" or "sound", what the model reads.
+    sense: the kind of what the model reads, such as "picture" or "sound". via: the Sense itself.
     """
 
     def __init__(
@@ -47,9 +39,10 @@ class Predictor:
         self.model = model
         self.search, self.config, self.name, self.device = search, config, name, device
         self.sense = model.encoder.sense
+        self.via = sense_of(self.sense)
 
     def __call__(self, source: Source | Item, **options: Any) -> AttentionTrace:
-        """The trace of one picture or sound: a path, its bytes, an array, or what `read` gave before.
+        """The trace of one picture or sound, ...: a path, its bytes, an array, or what `read` gave before.
 
         options override the checkpoint's search defaults, see SearchConfig: beam, length_penalty, max_length, ...
         Raises MediaError for an input that cannot be used, ConfigError for an option that does not exist.
@@ -57,26 +50,23 @@ class Predictor:
         return join_traces(self.batch(list(self.pieces(source)), **options))
 
     def read(self, source: Source | Item) -> Item:
-        """Decode a picture, no larger than the encoder needs, or the whole of a sound."""
-        if isinstance(source, Item):
-            return source
-        if self.sense == "picture":
-            return read_picture(source, min_side_hint=self.model.encoder.config.size)
-        return read_sound(source)
+        """The whole of an input, decoded: a picture no larger than the encoder needs."""
+        return source if isinstance(source, self.via.item) else self.via.read(source, self.model)
 
     def pieces(self, source: Source | Item) -> Iterator[Item]:
-        """What is encoded at once: a picture, or a sound in pieces of at most MAX_PIECE seconds, cut at pauses."""
-        if self.sense == "picture" or (isinstance(source, Sound) and source.seconds <= MAX_PIECE):
-            yield self.read(source)
+        """What is encoded at once: a picture, or a long sound in pieces, cut at pauses."""
+        if self.via.pieces:
+            yield from self.via.pieces(source, self.model)
         else:
-            yield from read_pieces((source.samples, RATE) if isinstance(source, Sound) else source, MAX_PIECE)
+            yield self.read(source)
 
     def batch(self, items: Sequence[Item], **options: Any) -> list[AttentionTrace]:
         """The traces of several items, encoded and searched together; each as if it were alone."""
         search = search_with(self.search, options)
-        heard = [item for item in items if problem_of(item) is None]
-        traces = iter(self._decode(heard, search))
-        return [self._nothing(item, search) if problem_of(item) else next(traces) for item in items]
+        problems = [self.via.problem(item) for item in items]
+        rows = list(zip(items, problems, strict=True))
+        traces = iter(self._decode([item for item, problem in rows if problem is None], search))
+        return [self._nothing(item, problem, search) if problem else next(traces) for item, problem in rows]
 
     def stream(
         self, sources: Sequence[Source], batch_size: int = 32, **options: Any
@@ -93,14 +83,14 @@ class Predictor:
     def segments(self, sources: Iterable[Source], batch_size: int = 16, **options: Any) -> Iterator[Segment]:
         """The pieces of every source in order, those of all sources batched by length; one bad source stops nothing.
 
-        Memory is bounded, however long a sound is. Times in a piece's trace are seconds of the whole recording.
+        Memory is bounded, however long an input is. Times in a piece's trace are seconds of the whole recording.
         """
         search_with(self.search, options)
         waiting: list[tuple[Source, Item | MediaError, bool]] = []
         for source in sources:
             for piece in self._try_read(source):
                 waiting.append(piece)
-                if len(waiting) == batch_size * (1 if self.sense == "picture" else AHEAD):
+                if len(waiting) == batch_size * self.via.ahead:
                     yield from self._segments(waiting, batch_size, options)
                     waiting = []
         yield from self._segments(waiting, batch_size, options)
@@ -114,7 +104,7 @@ class Predictor:
     ) -> Iterator[Segment]:
         results: dict[int, AttentionTrace] = {}
         good = [n for n, (_, item, _) in enumerate(pieces) if not isinstance(item, MediaError)]
-        good.sort(key=lambda n: size_of(pieces[n][1]))
+        good.sort(key=lambda n: self.via.size(pieces[n][1]))
         for start in range(0, len(good), batch_size):
             some = good[start : start + batch_size]
             results |= zip(some, self.batch([pieces[n][1] for n in some], **options), strict=True)
@@ -138,36 +128,15 @@ class Predictor:
     def _decode(self, items: Sequence[Item], search: SearchConfig) -> list[AttentionTrace]:
         if not items:
             return []
-        batch, geometries = self._picture_batch(items) if self.sense == "picture" else self._sound_batch(items)
+        batch, geometries = self.via.batch(items, self.model)
+        batch = map_state(lambda tensor: tensor.to(self.device), batch)
         return decode(self.model, batch, geometries, search, self.origin(search))
 
-    def _picture_batch(self, pictures: Sequence[Picture]) -> tuple[torch.Tensor, list]:
-        encoder = self.model.encoder
-        frames = torch.stack([encoder.framing.frame(picture.image) for picture in pictures]).to(self.device)
-        return frames, [encoder.geometry(picture.width, picture.height) for picture in pictures]
-
-    def _sound_batch(self, sounds: Sequence[Sound]) -> tuple[SoundBatch, list]:
-        lengths = torch.tensor([len(sound.samples) for sound in sounds])
-        samples = torch.zeros(len(sounds), int(lengths.max()))
-        for row, sound in zip(samples, sounds, strict=True):
-            row[: len(sound.samples)] = torch.from_numpy(sound.samples)
-        geometries = [self.model.encoder.geometry(len(sound.samples), sound.start) for sound in sounds]
-        return SoundBatch(samples.to(self.device), lengths.to(self.device)), geometries
-
-    def _nothing(self, sound: Sound, search: SearchConfig) -> AttentionTrace:
-        """The trace of a sound in which there is nothing to hear."""
-        geometry = self.model.encoder.geometry(len(sound.samples), sound.start)
+    def _nothing(self, item: Item, problem: str, search: SearchConfig) -> AttentionTrace:
+        """The trace of an input in which there is nothing to read."""
+        [geometry] = self.via.batch([item], self.model)[1]
         weights = np.zeros((0, self.model.n_heads, geometry.n_places), np.float32)
-        return AttentionTrace("", 0.0, (), weights, geometry, self.origin(search), (), problem_of(sound))
-
-
-def problem_of(item: Item) -> str | None:
-    """Why there is nothing to read in an item, if so."""
-    return item.problem if isinstance(item, Sound) else None
-
-
-def size_of(item: Item) -> int:
-    return len(item.samples) if isinstance(item, Sound) else 0
+        return AttentionTrace("", 0.0, (), weights, geometry, self.origin(search), (), problem)
 
 
 def load(path: str | Path, device: str = "cpu") -> Predictor:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import jiwer
 import numpy as np
 
-from multimodal_attn.geometry import SoundGeometry
+from multimodal_attn.senses.sound.geometry import SoundGeometry
 from multimodal_attn.trace import Word
 
 FLOOR = 0.1  # of a token's largest weight: what it must keep of it for a place to count as its own

@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from multimodal_attn.geometry import Geometry, SoundGeometry, geometry_from_dict
 from multimodal_attn.health import Health, measure_health
+from multimodal_attn.senses import Geometry, geometry_from_dict
 
 SCHEMA = "multimodal-attn/trace/1"
 
@@ -70,7 +70,7 @@ class AttentionTrace:
     note: str = ""
 
     def map(self, token: int) -> np.ndarray:
-        """Weights of one token, averaged over the heads: (rows, cols) of a picture, (S,) of a sound.
+        """Weights of one token, mean over heads, in the geometry's shape: (rows, cols) of a picture, (S,) of a sound.
 
         Raises ValueError where there are none.
         """
@@ -128,17 +128,15 @@ class AttentionTrace:
 
 
 def join_traces(pieces: Sequence[AttentionTrace]) -> AttentionTrace:
-    """One trace of the pieces of a sound, in order: their tokens one after the other, each looking at its own piece.
+    """One trace of the pieces of one input, in order: their tokens one after the other, each looking at its own piece.
 
     Raises ValueError for no piece at all, and for pieces of several models, whose places differ in length.
     """
-    first, last = pieces[0].geometry, pieces[-1].geometry
     if len(pieces) == 1:
         return pieces[0]
-    if len({(piece.geometry.step, piece.weights.shape[1]) for piece in pieces}) > 1:
+    if len({piece.weights.shape[1] for piece in pieces}) > 1:
         raise ValueError("these traces are of several models and cannot be joined")
-    offsets = [round((piece.geometry.start - first.start) / first.step) for piece in pieces]
-    geometry = SoundGeometry(last.seconds, first.start, first.step, offsets[-1] + last.n_places)
+    geometry, offsets = type(pieces[0].geometry).join([piece.geometry for piece in pieces])
     n_tokens = np.cumsum([0, *(len(piece.tokens) for piece in pieces)])
     weights = np.zeros((n_tokens[-1], pieces[0].weights.shape[1], geometry.n_places), np.float32)
     words: list[Word] = []

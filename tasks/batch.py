@@ -11,9 +11,10 @@ from tqdm import tqdm
 
 from multimodal_attn.errors import MediaError, UserError
 from multimodal_attn.files import path_text, printable
-from multimodal_attn.media import Picture, picture_files
+from multimodal_attn.media import picture_files
 from multimodal_attn.predictor import Item, Predictor, Segment, load, search_with
 from multimodal_attn.render import figure_to_png, is_figure, render_figure
+from multimodal_attn.senses import sense_of
 from multimodal_attn.sound import sound_files
 from multimodal_attn.trace import AttentionTrace, Token, join_traces
 from tasks.batch_options import build_caption_parser, build_transcribe_parser
@@ -205,13 +206,13 @@ def forget_weights(trace: AttentionTrace) -> AttentionTrace:
 
 
 def to_row(pieces: Sequence[AttentionTrace], attention: bool) -> Row:
-    """text, score, of a sound words, and a note if there is nothing in it; with attention the whole trace, or that of
-    every piece under `pieces`."""
+    """text, score, words where they have times, and a note if there is nothing in it; with attention the whole trace,
+    or that of every piece under `pieces`."""
     if attention and len(pieces) == 1:
         return pieces[0].to_dict()
     whole = join_traces([forget_weights(piece) for piece in pieces])
     row: Row = {"text": whole.text, "score": whole.score}
-    if whole.geometry.kind == "sound":
+    if sense_of(whole.geometry.kind).timed:
         row["words"] = [
             {"text": word.text, "start": round(word.start, 3), "end": round(word.end, 3)} for word in whole.words
         ]
@@ -238,5 +239,5 @@ def draw_figures(figures: Outputs, predictor: Predictor, segments: Iterable[Segm
 
 
 def draw_figure(figures: Outputs, segment: Segment, item: Item, ending: str) -> None:
-    figure = render_figure(segment.result, item.image if isinstance(item, Picture) else item)
+    figure = render_figure(segment.result, sense_of(segment.result.geometry.kind).original(item))
     figures.put(segment.source, ending, figure_to_png(figure))

@@ -10,9 +10,8 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from multimodal_attn.health import summarise, widespread_fault
-from multimodal_attn.media import read_picture
 from multimodal_attn.render import render_figure
-from multimodal_attn.sound import read_sound
+from multimodal_attn.senses import sense_of
 from multimodal_attn.trace import AttentionTrace
 
 
@@ -29,15 +28,14 @@ class ShowResults(Callback):
         for index in sorted(module.results)[: self.n_shown]:
             trace, example = module.results[index], module.examples[index]
             print(f"  {example.path.name}: {trace.text}")
-            self._draw(trainer, trace, example.path)
+            self._draw(trainer, module, trace, example.path)
 
-    def _draw(self, trainer: Trainer, trace: AttentionTrace, path: Path) -> None:
+    def _draw(self, trainer: Trainer, module: Any, trace: AttentionTrace, path: Path) -> None:
         loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         if not loggers:
             return
-        is_sound = trace.geometry.kind == "sound"
-        source = read_sound(path) if is_sound else read_picture(path, min_side_hint=256).image
-        figure = np.asarray(render_figure(trace, source))
+        sense = sense_of(trace.geometry.kind)
+        figure = np.asarray(render_figure(trace, sense.original(sense.read(path, module.model))))
         for logger in loggers:
             logger.experiment.add_image(f"attention/{path.name}", figure, trainer.global_step, dataformats="HWC")
 

@@ -19,10 +19,10 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from multimodal_attn.decoders import build_decoder
-from multimodal_attn.encoders import Encoder, encoder_to_dict
 from multimodal_attn.files import whole_file, write_whole
 from multimodal_attn.memory import Memory
 from multimodal_attn.model import Model, decode
+from multimodal_attn.senses import encoder_to_dict
 from multimodal_attn.sound import RATE
 from multimodal_attn.tokens import PAD, text_to_ids
 from multimodal_attn.trace import AttentionTrace, Origin
@@ -58,7 +58,7 @@ class FeatureStore:
         return np.array([size[0] / RATE if len(size) == 1 else 1.0 for size in self.sizes])
 
 
-def open_features(folder: Path, encoder: Encoder, data: pl.LightningDataModule, split: str) -> FeatureStore:
+def open_features(folder: Path, encoder: nn.Module, data: pl.LightningDataModule, split: str) -> FeatureStore:
     """The features of a split, from `folder` if they are there, else computed and left there.
 
     They are found again by the files (name, size, time of change), the encoder and its parameters.
@@ -73,7 +73,7 @@ def open_features(folder: Path, encoder: Encoder, data: pl.LightningDataModule, 
     return FeatureStore(values, known["spans"], known["sizes"])
 
 
-def feature_key(encoder: Encoder, paths: Sequence[Path]) -> str:
+def feature_key(encoder: nn.Module, paths: Sequence[Path]) -> str:
     digest = hashlib.sha256(parameters_sha256(encoder).encode())
     for path in paths:
         stat = path.stat()
@@ -81,7 +81,7 @@ def feature_key(encoder: Encoder, paths: Sequence[Path]) -> str:
     return digest.hexdigest()[:24]
 
 
-def parameters_sha256(encoder: Encoder) -> str:
+def parameters_sha256(encoder: nn.Module) -> str:
     """Of the encoder's architecture, its way of framing, and every number in it."""
     digest = hashlib.sha256(json.dumps(encoder_to_dict(encoder.config), sort_keys=True).encode())
     for name, tensor in sorted(encoder.state_dict().items()):
@@ -90,7 +90,7 @@ def parameters_sha256(encoder: Encoder) -> str:
 
 
 @torch.inference_mode()
-def write_features(rows: Path, about: Path, encoder: Encoder, loader: DataLoader, what: str) -> None:
+def write_features(rows: Path, about: Path, encoder: nn.Module, loader: DataLoader, what: str) -> None:
     spans: dict[int, tuple[int, int]] = {}
     sizes: dict[int, list[int]] = {}
     n_rows, encoder = 0, encoder.eval()
@@ -107,7 +107,7 @@ def write_features(rows: Path, about: Path, encoder: Encoder, loader: DataLoader
     write_whole(about, json.dumps(known | {"sizes": [sizes[i] for i in range(len(sizes))]}))
 
 
-def raw_loader(data: pl.LightningDataModule, encoder: Encoder, examples: Sequence[Any]) -> DataLoader:
+def raw_loader(data: pl.LightningDataModule, encoder: nn.Module, examples: Sequence[Any]) -> DataLoader:
     """The pictures or sounds of examples as they are, each once."""
     if encoder.sense == "picture":
         from tasks.captioning.datamodule import CaptionDataset, collate
@@ -194,7 +194,7 @@ def texts_of(example: Any) -> tuple[str, ...]:
 class FeatureReader(nn.Module):
     """Stands where the encoder was: batches are memories already, and it knows the encoder's geometry."""
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
         self.config, self.dim, self.sense, self.geometry = encoder.config, encoder.dim, encoder.sense, encoder.geometry
 
@@ -208,7 +208,7 @@ class FeatureReader(nn.Module):
 class OnFeatures(SequenceModule):
     """Mixed into a task's module: the same losses, search and scores over features. `frozen` is the encoder of them."""
 
-    frozen: Encoder  # of the class, since the module would register its own for training
+    frozen: nn.Module  # of the class, since the module would register its own for training
 
     def configure_model(self) -> None:
         if self.model is None:
@@ -226,7 +226,7 @@ class OnFeatures(SequenceModule):
         return dict(zip(batch.index.tolist(), traces, strict=True))
 
 
-def module_on_features(base: SequenceModule, encoder: Encoder, attention: dict[str, Any]) -> SequenceModule:
+def module_on_features(base: SequenceModule, encoder: nn.Module, attention: dict[str, Any]) -> SequenceModule:
     """A fresh module of the class and with the settings of `base`, but for its mechanism, on what `encoder` gave."""
     kind = type(f"{type(base).__name__}OnFeatures", (OnFeatures, type(base)), {"frozen": encoder})
     decoder = replace(base.decoder_config, attention=attention)

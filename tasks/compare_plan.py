@@ -12,12 +12,13 @@ from typing import Any
 import pytorch_lightning as pl
 import yaml
 from pytorch_lightning.callbacks import ModelCheckpoint
+from torch import nn
 
 from multimodal_attn.attention import ALIGNMENTS, SCORES, build_attention
 from multimodal_attn.attention.registry import canonical, nearest
-from multimodal_attn.encoders import Encoder, build_encoder
 from multimodal_attn.errors import CheckpointError, ConfigError
 from multimodal_attn.files import write_whole
+from multimodal_attn.senses import build_encoder
 from tasks.cli import TASKS, look_up
 from tasks.compare_features import FeatureData, open_features, parameters_sha256, texts_of
 from tasks.module import SequenceModule
@@ -32,7 +33,7 @@ class Plan:
 
     base: SequenceModule
     data: pl.LightningDataModule
-    encoder: Encoder
+    encoder: nn.Module
     features: FeatureData
     options: dict[str, Any]  # of the trainer
     n_steps: int
@@ -141,7 +142,7 @@ def make_plan(args: argparse.Namespace, argv: list[str]) -> Plan:
     return plan
 
 
-def find_encoder(args: argparse.Namespace, base: SequenceModule) -> Encoder:
+def find_encoder(args: argparse.Namespace, base: SequenceModule) -> nn.Module:
     path = args.encoder
     if path is None and args.task == "captioning":
         return build_encoder(base.encoder_config)

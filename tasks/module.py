@@ -13,7 +13,6 @@ from multimodal_attn.attention import Choice, reinforce
 from multimodal_attn.checkpoint import describe, load_checkpoint
 from multimodal_attn.ctc import ctc_loss
 from multimodal_attn.decoders import DecoderConfig
-from multimodal_attn.encoders import EncoderConfig, SoundBatch
 from multimodal_attn.losses import coverage, cross_entropy, doubly_stochastic, guided_attention, mean_entropy
 from multimodal_attn.memory import Memory
 from multimodal_attn.model import Model, build_model
@@ -57,7 +56,7 @@ class SequenceModule(pl.LightningModule):
 
     def __init__(
         self,
-        encoder: EncoderConfig,
+        encoder: Any,
         decoder: DecoderConfig,
         attention: dict[str, Any] | None,
         search: SearchConfig,
@@ -89,7 +88,7 @@ class SequenceModule(pl.LightningModule):
     def phase(self) -> Phase:
         return self.schedule.phase(self.current_epoch, limit(self.trainer.max_epochs))
 
-    def read_memory(self, batch: Tensor | SoundBatch) -> Memory:
+    def read_memory(self, batch: Any) -> Memory:
         """The encoder's output; in the frozen phase only the layers that were added to a ready encoder learn."""
         self.model.encoder.set_trainable(self.phase == "fine_tune")
         with torch.set_grad_enabled(self.phase != "self_critical"):

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import yaml
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
 
 from multimodal_attn.checkpoint import (
     CARD,
@@ -25,7 +25,6 @@ from multimodal_attn.checkpoint import (
     save_checkpoint,
     search_from_dict,
 )
-from multimodal_attn.encoders import Encoder
 from multimodal_attn.errors import CheckpointError, UserError
 from multimodal_attn.model import Model
 from multimodal_attn.parameters import fill_from_state
@@ -150,12 +149,12 @@ def restore_model(checkpoint: dict[str, Any]) -> tuple[Model, SearchConfig]:
     return model.eval(), search
 
 
-def load_encoder(path: Path) -> Encoder:
+def load_encoder(path: Path) -> nn.Module:
     """The encoder of a checkpoint folder or of a training checkpoint. Raises CheckpointError."""
     return load_checkpoint(path)[0].encoder if path.is_dir() else restore_model(read_checkpoint(path))[0].encoder
 
 
-def start_encoder(encoder: Encoder, path: Path) -> None:
+def start_encoder(encoder: nn.Module, path: Path) -> None:
     """Give an encoder the parameters of the one in a checkpoint; layers that only the former has stay fresh.
 
     Raises CheckpointError where the two are built otherwise.

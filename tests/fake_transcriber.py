@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from multimodal_attn.errors import MediaError
-from multimodal_attn.geometry import SoundGeometry
 from multimodal_attn.predictor import Segment
 from multimodal_attn.search import SearchConfig
+from multimodal_attn.senses.sound.geometry import SoundGeometry
 from multimodal_attn.sound import Sound, read_pieces
 from multimodal_attn.trace import AttentionTrace, Token, Word
 

@@ -14,10 +14,11 @@ from PIL import Image
 
 from multimodal_attn.checkpoint import load_checkpoint, save_checkpoint
 from multimodal_attn.decoders import DecoderConfig
-from multimodal_attn.encoders import AudioEncoderConfig, ImageEncoderConfig, build_encoder
+from multimodal_attn.encoders import AudioEncoderConfig, ImageEncoderConfig
 from multimodal_attn.errors import ConfigError
 from multimodal_attn.model import build_model
 from multimodal_attn.search import SearchConfig
+from multimodal_attn.senses import build_encoder
 from multimodal_attn.tokens import build_piece_tokenizer
 from tasks import compare, compare_features, compare_plan
 from tasks.captioning.datamodule import CaptioningData

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from multimodal_attn.consensus import agree, word_errors
 from multimodal_attn.decoders import DecoderConfig
-from multimodal_attn.encoders import AudioEncoderConfig, SoundBatch, at_speed
+from multimodal_attn.encoders import AudioEncoderConfig, ImageEncoderConfig, SoundBatch, at_speed
 from multimodal_attn.errors import ConfigError
 from multimodal_attn.model import build_model, decode
 from multimodal_attn.scorers import NEVER
@@ -138,11 +138,10 @@ def test_hearing_at_several_speeds_traces_the_sound_as_it_is(tokenizer: Tokenize
 
 
 def test_pictures_have_no_speed() -> None:
-    model = build_model(AudioEncoderConfig(dim=16, layers=1), DecoderConfig(dim=6), build_piece_tokenizer([WORDS], 0))
-    model.encoder.forward = lambda batch: None
-    model.decoder.read = lambda memory: None
+    encoder = ImageEncoderConfig("mobilenet_v3_small", size=32)
+    model = build_model(encoder, DecoderConfig(dim=6), build_piece_tokenizer([WORDS], 0)).eval()
     with pytest.raises(ConfigError, match="pictures have no speed"):
-        decode(model, torch.zeros(1, 3, 5, 5), [], SearchConfig(speeds=(0.9,)), Origin())
+        decode(model, torch.zeros(1, 3, 32, 32), [], SearchConfig(speeds=(0.9,)), Origin())
 
 
 @pytest.mark.parametrize("change", [{"speeds": ()}, {"speeds": (0.0,)}, {"speeds": (1.0, 3.0)}, {"consensus": -1.0}])

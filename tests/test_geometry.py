@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from multimodal_attn.geometry import PictureGeometry
+from multimodal_attn.senses.picture.geometry import PictureGeometry
 
 GRID = PictureGeometry(width=101, height=67, box=(-11.5, -7.0, 93.5, 56.0), rows=3, cols=7)  # 15 x 21 pixels a cell
 

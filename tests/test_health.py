@@ -7,7 +7,6 @@ from math import log
 import numpy as np
 import pytest
 
-from multimodal_attn.geometry import PictureGeometry, SoundGeometry
 from multimodal_attn.health import (
     COLLAPSED,
     NOWHERE,
@@ -20,6 +19,8 @@ from multimodal_attn.health import (
     summarise,
     widespread_fault,
 )
+from multimodal_attn.senses.picture.geometry import PictureGeometry
+from multimodal_attn.senses.sound.geometry import SoundGeometry
 from multimodal_attn.trace import AttentionTrace, Token
 
 ROWS, COLS = 3, 7

@@ -8,8 +8,8 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
-from multimodal_attn.geometry import SoundGeometry
 from multimodal_attn.health import UNIFORM
+from multimodal_attn.senses.sound.geometry import SoundGeometry
 from multimodal_attn.trace import AttentionTrace, Token
 from tasks.callbacks import AttentionHealth
 

@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from multimodal_attn.errors import MediaError
-from multimodal_attn.geometry import PictureGeometry
 from multimodal_attn.media import read_picture
 from multimodal_attn.render import (
     FigureOptions,
@@ -22,6 +21,7 @@ from multimodal_attn.render.overlay import SHADE, cubic
 from multimodal_attn.render.panels import draw_frame, plan_layout
 from multimodal_attn.render.sheet import MARGIN
 from multimodal_attn.render.text import lacking_letters, load_font, printable, shorten, wrap
+from multimodal_attn.senses.picture.geometry import PictureGeometry
 from multimodal_attn.trace import AttentionTrace, Token
 
 ROWS, COLS = 3, 5

@@ -7,10 +7,10 @@ import pytest
 import torchaudio
 from PIL import Image
 
-from multimodal_attn.geometry import SoundGeometry
 from multimodal_attn.render import FigureOptions, render_figure, save_figure, spectrogram
 from multimodal_attn.render.alignment import Axis, draw_pitches, draw_rows, draw_words, ticks
 from multimodal_attn.render.spectrogram import BLOCK, frame_seconds, mel_filters
+from multimodal_attn.senses.sound.geometry import SoundGeometry
 from multimodal_attn.sound import RATE, Sound
 from multimodal_attn.trace import AttentionTrace, Token, Word
 from tests.fake_listener import PLACES, SECONDS, heard_trace, tone

@@ -3,7 +3,7 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import resolve_name
 from pathlib import Path
 
@@ -11,6 +11,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = [*ROOT.glob("multimodal_attn/**/*.py"), *ROOT.glob("tasks/**/*.py"), ROOT / "app.py"]
+
+KINDS = {path.parent.name for path in ROOT.glob("multimodal_attn/senses/*/__init__.py")}
 
 # file -> media -> encoder -> memory -> decoder x attention -> search -> trace -> { ui, batch, render, metrics }:
 # each part knows only parts of the lines above it
@@ -20,7 +22,6 @@ LAYERS = (
         "configs",
         "containers",
         "files",
-        "geometry",
         "linear",
         "memory",
         "messages",
@@ -30,10 +31,10 @@ LAYERS = (
         "positions",
         "tokens",
     },
-    {"blocks", "media", "sound", "untrusted", "word_model"},
+    {"blocks", "media", "senses", "senses.*.geometry", "sound", "untrusted", "word_model"},
     {"reading", "reading_process"},
     {"attention", "ctc", "ctc_prefix", "encoders", "health", "losses", "parameters"},
-    {"decoders"},
+    {"decoders", "senses.*.sense"},
     {"language_model", "scorers"},
     {"search"},
     {"consensus", "trace"},
@@ -63,6 +64,13 @@ def imports_of(source: str, package: str) -> Iterator[str]:
             yield from (f"{home}.{alias.name}" for alias in node.names)
 
 
+def part_of(name: Sequence[str]) -> str:
+    """The part of the package that a module, or something in it, belongs to; a sense has parts of its own."""
+    if name[1] == "senses" and len(name) > 2 and name[2] in KINDS:
+        return ".".join(["senses", "*", *name[3:4]])
+    return name[1]
+
+
 def all_imports() -> Iterator[tuple[tuple[str, ...], list[str]]]:
     """(module, imported name), each as its parts."""
     for path in SOURCES:
@@ -82,16 +90,29 @@ def test_imports_are_seen_wherever_they_hide() -> None:
 
 
 def test_every_part_of_the_package_has_its_place_in_the_order() -> None:
-    parts = {module_of(path)[1] for path in SOURCES if module_of(path)[0] == "multimodal_attn" and module_of(path)[1:]}
-    assert parts == set(LEVEL)
+    modules = [module_of(path) for path in SOURCES]
+    parts = {part_of(module) for module in modules if module[0] == "multimodal_attn" and module[1:]}
+    assert parts - {"senses.*"} == set(LEVEL)
 
 
 def test_imports_within_the_package_point_left() -> None:
     def points_right(module: tuple[str, ...], name: list[str]) -> bool:
-        inside = module[0] == name[0] == "multimodal_attn" and len(module) > 1 and module[1] != name[1]
-        return inside and LEVEL.get(name[1], len(LAYERS)) >= LEVEL[module[1]]
+        inside = module[0] == name[0] == "multimodal_attn" and len(module) > 1 and part_of(module) != part_of(name)
+        return inside and LEVEL.get(part_of(name), len(LAYERS)) >= LEVEL[part_of(module)]
 
     assert violations(points_right) == []
+
+
+def test_senses_do_not_know_each_other() -> None:
+    assert {"picture", "sound"} <= KINDS
+
+    def knows_another(module: tuple[str, ...], name: list[str]) -> bool:
+        kinds = [
+            parts[2] for parts in (module, name) if tuple(parts[:2]) == ("multimodal_attn", "senses") and parts[2:]
+        ]
+        return len(kinds) == 2 and set(kinds) <= KINDS and kinds[0] != kinds[1]
+
+    assert violations(knows_another) == []
 
 
 def test_the_package_knows_nothing_of_training() -> None:

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from multimodal_attn.geometry import SoundGeometry
+from multimodal_attn.senses.sound.geometry import SoundGeometry
 from multimodal_attn.timing import FLOOR, best_stretches, start_errors, token_spans, word_times, word_tokens
 from multimodal_attn.trace import Word
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_attn.decoders import DecoderConfig, build_decoder
-from multimodal_attn.geometry import PictureGeometry
 from multimodal_attn.memory import Memory
 from multimodal_attn.model import Model, decode, trace_sentences
 from multimodal_attn.search import Hypotheses, SearchConfig, beam_search
+from multimodal_attn.senses.picture.geometry import PictureGeometry
 from multimodal_attn.tokens import END, NEVER_SAID, PAD, START, build_word_tokenizer, ids_to_text, text_to_ids
 from multimodal_attn.trace import AttentionTrace, Origin, Token, encode_weights
 

@@ -14,10 +14,10 @@ import torch
 from multimodal_attn.checkpoint import save_checkpoint
 from multimodal_attn.decoders import DecoderConfig
 from multimodal_attn.encoders import AudioEncoderConfig
-from multimodal_attn.geometry import SoundGeometry
 from multimodal_attn.model import build_model
 from multimodal_attn.predictor import Segment, load
 from multimodal_attn.search import SearchConfig
+from multimodal_attn.senses.sound.geometry import SoundGeometry
 from multimodal_attn.sound import RATE, Sound
 from multimodal_attn.tokens import build_piece_tokenizer
 from multimodal_attn.trace import AttentionTrace

@@ -13,10 +13,10 @@ from multimodal_attn.encoders.dropout import Dropout
 from multimodal_attn.encoders.logmel import HOP, N_MELS, RATE, WINDOW, LogMel, SoundBatch, lengths_to_mask, n_frames
 from multimodal_attn.encoders.self_attention import SelfAttentionEncoder
 from multimodal_attn.errors import ConfigError
-from multimodal_attn.geometry import SoundGeometry
 from multimodal_attn.linear import Linear, linear
 from multimodal_attn.memory import Memory
 from multimodal_attn.positions import Sinusoidal
+from multimodal_attn.senses.sound.geometry import SoundGeometry
 
 CONVOLVED = 4  # frames per position of the convolutions
 
@@ -48,6 +48,8 @@ class AudioEncoderConfig:
     stride: Literal[4, 8] = 8
     pyramid: int = 0
     dropout: float = 0.1
+
+    sense = "sound"
 
 
 class AudioEncoder(nn.Module):

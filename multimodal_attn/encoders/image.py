@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from multimodal_attn.encoders.framing import Box, Framing, view_box
 from multimodal_attn.encoders.self_attention import GridSelfAttention
 from multimodal_attn.errors import ConfigError
-from multimodal_attn.geometry import PictureGeometry
 from multimodal_attn.memory import Memory
+from multimodal_attn.senses.picture.geometry import PictureGeometry
 
 ARCHITECTURES = (
     *("mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "efficientnet_b1"),
@@ -52,6 +52,8 @@ class ImageEncoderConfig:
     self_attention: int = 0
     dim: int = 512
     dropout: float = 0.1
+
+    sense = "picture"
 
 
 class Centre(NamedTuple):

@@ -1,17 +1,17 @@
-"""One entry for the figures of both senses, and the file that holds one."""
+"""One entry for the figures of all senses, and the file that holds one."""
 
 import io
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from multimodal_attn.errors import MediaError
 from multimodal_attn.files import open_file, printable, write_whole
-from multimodal_attn.render.alignment import render_sound
-from multimodal_attn.render.panels import render_picture
 from multimodal_attn.render.sheet import FigureOptions
-from multimodal_attn.sound import Sound
+from multimodal_attn.senses import sense_of
 from multimodal_attn.trace import AttentionTrace
 
 SOFTWARE = "multimodal-attn"  # PNG's keyword for the program that made it
@@ -19,20 +19,16 @@ MARK = b"tEXtSoftware\0" + SOFTWARE.encode()
 MARK_WITHIN = 128  # bytes: the text comes right after the header
 
 
-def render_figure(
-    trace: AttentionTrace, source: Image.Image | Sound, options: FigureOptions | None = None
-) -> Image.Image:
+def render_figure(trace: AttentionTrace, source: Any, options: FigureOptions | None = None) -> Image.Image:
     """The figure of a trace as an RGB picture, by the kind of its geometry.
 
-    source: the upright RGB original at any size, or the sound, or the piece of it, that the trace is of.
+    source: what the trace is of, see `Sense.original`: the upright RGB picture at any size, or the sound, or its piece.
     """
-    render = {"picture": render_picture, "sound": render_sound}[trace.geometry.kind]
-    return render(trace, source, options or FigureOptions())
+    module, _, name = sense_of(trace.geometry.kind).figure.rpartition(".")
+    return getattr(import_module(module), name)(trace, source, options or FigureOptions())
 
 
-def save_figure(
-    trace: AttentionTrace, source: Image.Image | Sound, path: str | Path, options: FigureOptions | None = None
-) -> None:
+def save_figure(trace: AttentionTrace, source: Any, path: str | Path, options: FigureOptions | None = None) -> None:
     """Write the figure as a PNG that is whole or not there at all; raises MediaError where it cannot be written."""
     try:
         write_whole(path, figure_to_png(render_figure(trace, source, options)))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from multimodal_attn.geometry import SoundGeometry
+from multimodal_attn.senses.sound.geometry import SoundGeometry
 from multimodal_attn.sound import Sound
 from multimodal_attn.trace import AttentionTrace
 from multimodal_attn.ui.limits import Room

@@ -1,5 +1,6 @@
-"""Where the places of a memory lie in the original picture or sound: every weight can be carried back exactly."""
+"""Where the places of a memory lie in the original picture."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ class PictureGeometry:
     rows: int
     cols: int
 
-    kind = "picture"
+    kind, ordered = "picture", False
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -59,58 +60,12 @@ class PictureGeometry:
     def from_dict(cls, data: dict) -> "PictureGeometry":
         return cls(data["width"], data["height"], tuple(data["box"]), data["rows"], data["cols"])
 
-
-@dataclass(frozen=True)
-class SoundGeometry:
-    """A row of equal stretches of time laid over a sound.
-
-    seconds: length of the whole sound. start: when the first place begins. step: seconds per place. n_places: how many.
-    The last place may reach past the sound's end.
-    """
-
-    seconds: float
-    start: float
-    step: float
-    n_places: int
-
-    kind = "sound"
-
-    @property
-    def shape(self) -> tuple[int]:
-        return (self.n_places,)
-
-    def span(self, place: int) -> tuple[float, float]:
-        """(start, end) of one place in seconds, within the sound."""
-        if not 0 <= place < self.n_places:
-            raise IndexError(f"place {place} is not among the {self.n_places} places of this sound")
-        return self._within(self.start + place * self.step), self._within(self.start + (place + 1) * self.step)
-
-    def place_at(self, second: float) -> int:
-        """The place that holds a moment; moments outside go to the nearest place."""
-        return int(np.clip((second - self.start) / self.step, 0, self.n_places - 1))
-
-    def centre(self, weights: np.ndarray) -> float:
-        """Centre of mass in seconds of weights (S,) over the places."""
-        share = np.asarray(weights, float) / np.sum(weights)
-        return self._within(self.start + float(share @ (np.arange(self.n_places) + 0.5)) * self.step)
-
-    def _within(self, second: float) -> float:
-        return min(max(second, 0.0), self.seconds)
-
-    def to_dict(self) -> dict:
-        return {"kind": self.kind, **asdict(self)}
+    def left_out(self, first: int, last: int) -> str:
+        return ""  # a sentence need not tell everything that a picture shows
 
     @classmethod
-    def from_dict(cls, data: dict) -> "SoundGeometry":
-        return cls(data["seconds"], data["start"], data["step"], data["n_places"])
+    def join(cls, parts: Sequence["PictureGeometry"]) -> tuple["PictureGeometry", list[int]]:
+        raise ValueError("a picture is read whole and has no pieces to join")
 
 
-Geometry = PictureGeometry | SoundGeometry
-
-
-def geometry_from_dict(data: dict) -> Geometry:
-    """Inverse of `to_dict` of either. Raises ValueError for a kind that does not exist."""
-    for kind in (PictureGeometry, SoundGeometry):
-        if data.get("kind") == kind.kind:
-            return kind.from_dict(data)
-    raise ValueError(f"no geometry of kind {data.get('kind')!r}")
+GEOMETRY = PictureGeometry

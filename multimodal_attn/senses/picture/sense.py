@@ -1,0 +1,37 @@
+"""The sense of sight: a file -> Picture -> a square of pixels."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from multimodal_attn.encoders import ImageEncoder, ImageEncoderConfig
+from multimodal_attn.media import Picture, Source, picture_files
+from multimodal_attn.reading import read_picture
+from multimodal_attn.senses.picture.geometry import PictureGeometry
+from multimodal_attn.senses.sense import Sense
+
+
+def read(source: Source, model: Any) -> Picture:
+    """No larger than the encoder needs."""
+    return read_picture(source, min_side_hint=model.encoder.config.size)
+
+
+def batch(pictures: Sequence[Picture], model: Any) -> tuple[torch.Tensor, list[PictureGeometry]]:
+    """uint8 (B, 3, size, size)"""
+    encoder = model.encoder
+    frames = torch.stack([encoder.framing.frame(picture.image) for picture in pictures])
+    return frames, [encoder.geometry(picture.width, picture.height) for picture in pictures]
+
+
+SENSE = Sense(
+    kind="picture",
+    item=Picture,
+    config=ImageEncoderConfig,
+    encoder=ImageEncoder,
+    files=picture_files,
+    read=read,
+    batch=batch,
+    figure="multimodal_attn.render.panels.render_picture",
+    original=lambda picture: picture.image,
+)

@@ -1,0 +1,75 @@
+"""Sense: all that differs between one kind of input and another, from a file to what an encoder takes, and back."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+
+class Geometry(Protocol):
+    """Where the places of a memory lie in the original input, so that every weight can be carried back exactly.
+
+    kind: of the sense. ordered: places follow each other as the words do, so that attention which jumps back is a
+    fault. shape: of a map over the places. n_places: how many.
+    """
+
+    kind: str
+    ordered: bool
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def n_places(self) -> int: ...
+
+    def left_out(self, first: int, last: int) -> str:
+        """What is wrong when no word looks at the places first to last - 1; empty for nothing."""
+        ...
+
+    def to_dict(self) -> dict:
+        """JSON-ready, with the kind."""
+        ...
+
+    @classmethod
+    def from_dict(cls, data: dict) -> Self: ...
+
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> tuple[Self, list[int]]:
+        """The geometry of pieces of one input in order, and how many places lie before each. Raises ValueError."""
+        ...
+
+
+def nothing_wrong(item: Any) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Sense:
+    """One way in. `model` below is the Model whose encoder and tokenizer it is.
+
+    kind: as in geometries, checkpoints and messages. item: what a file becomes. config: of the encoder; its class names
+        the sense too. encoder: config -> the network, which says its `sense`, its `dim` and its `config`.
+    files: what is to be read among paths. read: (source, model) -> the whole of it, MediaError where that cannot be.
+    pieces: the same in items that are encoded at once. batch: (items, model) -> what the encoder takes, and where the
+        places of each item lie.
+    figure: full name of what draws a trace over `original(item)`.
+    problem: why there is nothing to read in an item, if so. size: what the items of a batch should share. ahead: so
+        many batches are read before they are sorted by it. at_speed: what the encoder takes, at another tempo.
+    timed: words have times.
+    """
+
+    kind: str
+    item: type
+    config: type
+    encoder: Callable[[Any], Any]
+    files: Callable[[Sequence[str | Path]], Iterator[Path]]
+    read: Callable[[Any, Any], Any]
+    batch: Callable[[Sequence[Any], Any], tuple[Any, list[Geometry]]]
+    figure: str
+    pieces: Callable[[Any, Any], Iterator[Any]] | None = None
+    original: Callable[[Any], Any] = lambda item: item
+    problem: Callable[[Any], str | None] = nothing_wrong
+    size: Callable[[Any], int] = lambda item: 0
+    ahead: int = 1
+    at_speed: Callable[[Any, float], Any] | None = None
+    timed: bool = False

@@ -1,0 +1,52 @@
+"""The sense of hearing: a file -> Sound, long ones in pieces -> padded samples."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+
+from multimodal_attn.encoders import AudioEncoder, AudioEncoderConfig, SoundBatch, at_speed
+from multimodal_attn.reading import read_pieces, read_sound
+from multimodal_attn.senses.sense import Sense
+from multimodal_attn.senses.sound.geometry import SoundGeometry
+from multimodal_attn.sound import MAX_PIECE_SECONDS, RATE, Sound, Source, sound_files
+
+AHEAD = 4  # batches that are read before they are sorted by length
+
+
+def read(source: Source, model: Any) -> Sound:
+    return read_sound(source)
+
+
+def pieces(source: Source | Sound, model: Any) -> Iterator[Sound]:
+    """Of at most MAX_PIECE_SECONDS, cut at pauses."""
+    if isinstance(source, Sound) and source.seconds <= MAX_PIECE_SECONDS:
+        yield source
+    else:
+        yield from read_pieces((source.samples, RATE) if isinstance(source, Sound) else source)
+
+
+def batch(sounds: Sequence[Sound], model: Any) -> tuple[SoundBatch, list[SoundGeometry]]:
+    lengths = torch.tensor([len(sound.samples) for sound in sounds])
+    samples = torch.zeros(len(sounds), int(lengths.max()))
+    for row, sound in zip(samples, sounds, strict=True):
+        row[: len(sound.samples)] = torch.from_numpy(sound.samples)
+    return SoundBatch(samples, lengths), [model.encoder.geometry(len(sound.samples), sound.start) for sound in sounds]
+
+
+SENSE = Sense(
+    kind="sound",
+    item=Sound,
+    config=AudioEncoderConfig,
+    encoder=AudioEncoder,
+    files=sound_files,
+    read=read,
+    batch=batch,
+    figure="multimodal_attn.render.alignment.render_sound",
+    pieces=pieces,
+    problem=lambda sound: sound.problem,
+    size=lambda sound: len(sound.samples),
+    ahead=AHEAD,
+    at_speed=at_speed,
+    timed=True,
+)
