@@ -3,8 +3,8 @@
 import argparse
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -19,6 +19,7 @@ from multimodal_attn.sound import sound_files
 from multimodal_attn.trace import AttentionTrace, Token, join_traces
 from tasks.batch_options import build_caption_parser, build_transcribe_parser
 from tasks.outputs import Choice, Outputs, check_not_read, has_ending
+from tasks.record import Maker
 from tasks.rows import Row, RowFile, standard_output, write_all
 from tasks.writers import ROWS, check_ending, check_folder, choose_formats, is_file, make_folder, row_to_document
 
@@ -42,11 +43,17 @@ class Batch:
     folders: dict[str, Path]
 
     def is_done(self, path: Path) -> bool:
-        """Whether an earlier run has left everything that is wanted of a file."""
-        found = [path_text(path) in self.rows.found.paths] if self.rows else []
+        """Whether an earlier run has left everything that is wanted of a file; an error row is all there is to have."""
+        if self.has_failed(path):
+            return self.rows.is_done(path_text(path))
+        found = [self.rows.is_done(path_text(path))] if self.rows else []
         found += [bool(self.documents) and self.documents.has_one(path, [ending]) for ending in self.formats.values()]
         found += [self.figures.has_one(path, FIRST_FIGURES)] if self.figures else []
         return all(found)
+
+    def has_failed(self, path: Path) -> bool:
+        """Whether an earlier run could not use a file."""
+        return bool(self.rows) and path_text(path) in self.rows.found.failed
 
     def problems(self) -> list[str]:
         return [line for outputs in (self.documents, self.figures) if outputs for line in outputs.problems]
@@ -134,29 +141,33 @@ def load_for(sense: str, args: argparse.Namespace, options: dict[str, float | No
 
 
 def run_batch(batch: Batch, args: argparse.Namespace, options: dict[str, float | None]) -> int:
-    """Read what is left to be done, write the results of each file as soon as its last piece is there, then say what
-    failed."""
-    files = [path for path in batch.files if args.choice is not Choice.SKIP or not batch.is_done(path)]
-    if len(files) < len(batch.files):
-        print(f"{batch.done} already: {len(batch.files) - len(files)} of {len(batch.files)} files", file=sys.stderr)
-    if not files:
-        return 0
+    """Read what earlier runs have left to be done, write the results of each file as soon as its last piece is there,
+    then say what failed."""
     predictor = load_for(batch.sense, args, options)
     for option, folder in batch.folders.items():
         make_folder(folder, option)
-    segments = predictor.segments(files, args.batch_size, **options)
-    if batch.figures:
-        segments = draw_figures(batch.figures, predictor, segments)
+    origin = predictor.origin(search_with(predictor.search, options))
+    maker = {"sense": batch.sense, **asdict(origin), "attention": args.attention}
     failed = []
-    with open_writer(batch) as write:
+    with open_writer(batch, maker) as write:
+        done = [path for path in batch.files if args.choice is not Choice.OVERWRITE and batch.is_done(path)]
+        files = [path for path in batch.files if path not in set(done)]
+        segments = predictor.segments(files, args.batch_size, **options)
+        if batch.figures:
+            segments = draw_figures(batch.figures, predictor, segments)
         rows = to_rows(segments, args.attention)
         for source, row in tqdm(rows, total=len(files), unit=batch.sense, disable=None, file=sys.stderr):
             if "error" in row:
                 failed.append(row["error"])
             write(source, row)
+        if done:
+            print(f"{batch.done} already: {len(done)} of {len(batch.files)} files", file=sys.stderr)
+        if n_failed := sum(map(batch.has_failed, done)):
+            told = f"{n_failed} of them could not be {batch.done}; --retry tries again"
+            print(told, file=sys.stderr)
         report(failed, f"{len(failed)} of {len(files)} files could not be {batch.done}:")
         report(batch.problems(), f"results that could not be written: {len(batch.problems())}")
-    return 2 if failed or batch.problems() else 0
+    return 2 if failed or n_failed or batch.problems() else 0
 
 
 def report(lines: Sequence[str], heading: str) -> None:
@@ -165,9 +176,14 @@ def report(lines: Sequence[str], heading: str) -> None:
 
 
 @contextmanager
-def open_writer(batch: Batch) -> Iterator[Callable[[Path, Row], None]]:
+def open_writer(batch: Batch, maker: Maker) -> Iterator[Callable[[Path, Row], None]]:
     """What takes each row, and the file that it is of, to all its places."""
-    with batch.rows.open() if batch.rows else nullcontext() as write_row:
+    with ExitStack() as stack:
+        write_row = stack.enter_context(batch.rows.open(maker)) if batch.rows else None
+        if batch.documents:
+            stack.enter_context(batch.documents.open(maker, list(batch.formats.values())))
+        if batch.figures:
+            stack.enter_context(batch.figures.open(maker, [".png"]))
 
         def write(source: Path, row: Row) -> None:
             for format, ending in batch.formats.items():

@@ -10,6 +10,9 @@ from tasks.writers import FORMATS
 CAPTION_EPILOG = """each line of the output is a JSON object with path, text and score (mean log-probability per token),
 or path and error for a file that could not be used; --attention adds tokens and weights (docs/trace-format.md).
 
+A command that was stopped goes on when it is given again: files that have their row or figure are left as they are.
+--overwrite begins anew, as another model or other options have to.
+
 examples:
   multimodal-attn caption dog.jpg
   multimodal-attn caption photos/ --out captions.jsonl --pictures figures/
@@ -25,6 +28,9 @@ where they go:
   --out FOLDER           FOLDER/transcripts.jsonl, and FOLDER/talk.srt and so on for talk.mp3
   --out talk.srt         that file, in the format that its name ends in; jsonl takes any number of recordings
   no --out               the standard output
+
+A command that was stopped goes on when it is given again: recordings that have their results are left as they are.
+--overwrite begins anew, as another model or other options have to.
 
 examples:
   multimodal-attn transcribe talk.mp3 --format srt

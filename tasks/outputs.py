@@ -3,24 +3,26 @@
 import argparse
 import errno
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import product
 from pathlib import Path
 
 from multimodal_attn.errors import UserError
 from multimodal_attn.files import printable, write_whole
-from tasks.record import Record, State
+from tasks.record import Maker, Record, State
 
 FULL = {errno.ENOSPC, errno.EDQUOT}  # after which no other file can be written either
 
 
 class Choice(Enum):
-    """What to do with results that are there already."""
+    """What to do with results that are there already. RETRY goes on, and tries files again that could not be used."""
 
-    REFUSE = "refuse"
+    GO_ON = "go on"
+    RETRY = "--retry"
     OVERWRITE = "--overwrite"
-    SKIP = "--skip-existing"
 
 
 class Action(Enum):
@@ -33,25 +35,27 @@ def decide(state: State, choice: Choice) -> Action:
     """The one rule. What people made or changed is refused or left, whatever was chosen."""
     if state is State.FREE:
         return Action.WRITE
-    if choice is Choice.SKIP:
-        return Action.REFUSE if state is State.FOREIGN else Action.LEAVE
-    return Action.WRITE if choice is Choice.OVERWRITE and state is State.OURS else Action.REFUSE
+    if state is State.OURS:
+        return Action.LEAVE if choice is Choice.GO_ON else Action.WRITE
+    return Action.LEAVE if state is State.CHANGED and choice is not Choice.OVERWRITE else Action.REFUSE
 
 
 def refusal(name: str, state: State) -> UserError:
     """Why a command does not start, and what to do."""
-    if state is State.OURS:
-        return UserError(f"{name} {state.value}; go on with --skip-existing, or replace them with --overwrite")
     return UserError(f"{name} {state.value}, and is left as it is; name another place, or move it away")
+
+
+def made_otherwise(how: str) -> UserError:
+    return UserError(f"{how}; begin anew with --overwrite, or name another place")
 
 
 def add_choice(parser: argparse.ArgumentParser) -> None:
     chosen = parser.add_mutually_exclusive_group()
-    kinds = {"action": "store_const", "dest": "choice", "default": Choice.REFUSE}
-    told = "replace results of ours; never what others wrote or changed"
+    kinds = {"action": "store_const", "dest": "choice", "default": Choice.GO_ON}
+    told = "begin anew, replacing results of ours; never what others wrote or changed"
     chosen.add_argument(Choice.OVERWRITE.value, **kinds, const=Choice.OVERWRITE, help=told)
-    told = "go on: leave files that have their results, do the others"
-    chosen.add_argument(Choice.SKIP.value, **kinds, const=Choice.SKIP, help=told)
+    told = "go on, and try files again whose row holds an error"
+    chosen.add_argument(Choice.RETRY.value, **kinds, const=Choice.RETRY, help=told)
 
 
 def has_ending(path: Path) -> bool:
@@ -116,21 +120,29 @@ class Outputs:
     def has_one(self, source: Path, suffixes: Iterable[str]) -> bool:
         """Whether one of these was made of the source before, and may have been changed since."""
         paths = [self.place(source, suffix) for suffix in suffixes]
-        made_of = None if self.chosen else source
-        return any(os.path.lexists(path) and self.record.knows(path.name, made_of) for path in paths)
+        return any(os.path.lexists(path) and self.record.knows(path.name, source) for path in paths)
 
     def check(self, suffixes: Iterable[str]) -> None:
-        """Before anything is made. Raises UserError where results would have to be refused, unless the user said what
-        to do with them and it is one of many."""
-        if self.choice is not Choice.REFUSE and not self.chosen:
-            return
-        sources = self.chosen or self.sources
-        states = {self.place(each, suffix): self.state(each, suffix) for each in sources for suffix in suffixes}
-        refused = {path: state for path, state in states.items() if decide(state, self.choice) is Action.REFUSE}
-        for state in (State.FOREIGN, State.CHANGED, State.OURS):  # the worst first: no option helps against it
-            if paths := [path for path in refused if refused[path] is state]:
-                more = f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
-                raise refusal(f"{printable(paths[0])}{more}", state)
+        """Before a model is opened. Raises UserError where the one place that the user chose must not be written."""
+        for source, suffix in product(self.chosen, suffixes):
+            state, name = self.state(source, suffix), printable(self.place(source, suffix))
+            if decide(state, self.choice) is Action.REFUSE:
+                raise refusal(name, state)
+            if state is not State.FREE and self.choice is not Choice.OVERWRITE and not self.has_one(source, [suffix]):
+                raise made_otherwise(f"{name} was written of another file")
+
+    @contextmanager
+    def open(self, maker: Maker, suffixes: Sequence[str]) -> Iterator[None]:
+        """While results are put, which no other process does. Raises UserError where results are there that another
+        model wrote, or this one with other options; `suffixes` are those of all results."""
+        places = [self.place(source, suffix).name for source, suffix in product(self.chosen, suffixes)]
+        with self.record.held(places[0] if places else "", maker):
+            if not self.chosen:
+                self.names = self.record.names(self.sources)
+                places = [name for name in self.record.entries if name.endswith(tuple(suffixes))]
+            if self.choice is not Choice.OVERWRITE and (how := self.record.made_otherwise(places)):
+                raise made_otherwise(how)
+            yield
 
     def put(self, source: Path, suffix: str, content: bytes) -> None:
         """Write a result, or say in `problems` why not. Raises UserError only when nothing more can be written."""
@@ -145,6 +157,6 @@ class Outputs:
             write_whole(path, content)
         except OSError as error:
             if error.errno in FULL:
-                advice = "make room, then go on with --skip-existing"
+                advice = "make room, then give the same command again"
                 raise UserError(f"{printable(path)} cannot be written: {error.strerror}; {advice}") from error
             self.problems.append(f"{printable(path)}: {error.strerror}")

@@ -10,7 +10,7 @@ from multimodal_attn.media import Picture, read_picture
 from multimodal_attn.predictor import Segment
 from multimodal_attn.search import SearchConfig
 from multimodal_attn.senses.picture.geometry import PictureGeometry
-from multimodal_attn.trace import AttentionTrace, Token
+from multimodal_attn.trace import AttentionTrace, Origin, Token
 
 WIDTH, HEIGHT, ROWS, COLS = 210, 150, 3, 5
 # 42 x 56 pixels a cell; the grid begins left of the picture and above it, and ends short of its right edge
@@ -56,6 +56,10 @@ class FakeBatchCaptioner:
     """Reads files as the real one does and says the same of each; `seen` are those that it was given."""
 
     sense, search = "picture", SearchConfig()
+    sha256 = "planted"
+
+    def origin(self, search: SearchConfig) -> Origin:
+        return Origin("fake", self.sha256, {"beam": search.beam})
 
     def __init__(self) -> None:
         self.seen: list[Path] = []

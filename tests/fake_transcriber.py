@@ -10,7 +10,7 @@ from multimodal_attn.predictor import Segment
 from multimodal_attn.search import SearchConfig
 from multimodal_attn.senses.sound.geometry import SoundGeometry
 from multimodal_attn.sound import Sound, read_pieces
-from multimodal_attn.trace import AttentionTrace, Token, Word
+from multimodal_attn.trace import AttentionTrace, Origin, Token, Word
 
 PIECE, STEP = 2.0, 0.08  # seconds of a piece and of a place
 
@@ -35,6 +35,10 @@ class FakeTranscriber:
     """Reads files as the real one does, in pieces of two seconds; `options` are those of its last search."""
 
     sense, search = "sound", SearchConfig()
+    sha256 = "planted"
+
+    def origin(self, search: SearchConfig) -> Origin:
+        return Origin("fake", self.sha256, {"beam": search.beam})
 
     def pieces(self, source: Path) -> Iterator[Sound]:
         return read_pieces(source, PIECE)

@@ -12,6 +12,7 @@ import pytest
 import soundfile
 from PIL import Image
 
+from multimodal_attn.search import SearchConfig
 from multimodal_attn.sound import RATE
 from tasks import batch
 from tasks.cli import main
@@ -80,14 +81,16 @@ def rows_of(path: Path) -> dict[str, dict]:
 
 def test_the_rule_leaves_alone_what_is_not_ours() -> None:
     replaced = [(state, choice) for state in State for choice in Choice if decide(state, choice) is Action.WRITE]
-    assert replaced == [(State.FREE, choice) for choice in Choice] + [(State.OURS, Choice.OVERWRITE)]
-    assert [decide(state, Choice.SKIP) for state in State][1:] == [Action.LEAVE, Action.LEAVE, Action.REFUSE]
+    anew = [(State.OURS, choice) for choice in (Choice.RETRY, Choice.OVERWRITE)]
+    assert replaced == [(State.FREE, choice) for choice in Choice] + anew
+    assert [decide(state, Choice.GO_ON) for state in State][1:] == [Action.LEAVE, Action.LEAVE, Action.REFUSE]
+    assert [decide(state, Choice.OVERWRITE) for state in State][2:] == [Action.REFUSE, Action.REFUSE]
 
 
 # -- one file ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("choice", [[], ["--overwrite"], ["--skip-existing"]])
+@pytest.mark.parametrize("choice", [[], ["--overwrite"], ["--retry"]])
 @pytest.mark.parametrize("kind", ["itself", "link", "hard link", "spelling"])
 def test_an_out_that_is_an_input_is_refused(
     kind: str, choice: Lines, captioner: FakeBatchCaptioner, tmp_path: Path, capsys: Capture
@@ -136,7 +139,7 @@ def test_a_photograph_given_as_out_by_a_wildcard_stays(
         bytes(1009),
     ],
 )
-@pytest.mark.parametrize("choice", [[], ["--overwrite"], ["--skip-existing"]])
+@pytest.mark.parametrize("choice", [[], ["--overwrite"], ["--retry"]])
 def test_a_file_that_holds_something_else_than_our_rows_is_refused(
     content: bytes, choice: Lines, captioner: FakeBatchCaptioner, tmp_path: Path, capsys: Capture
 ) -> None:
@@ -150,39 +153,103 @@ def test_a_file_that_holds_something_else_than_our_rows_is_refused(
     assert out.read_bytes() == content and captioner.seen == []
 
 
-def test_rows_of_ours_stay_until_the_user_says_what_to_do(
+def test_the_same_command_goes_on_and_overwrite_begins_anew(
     captioner: FakeBatchCaptioner, tmp_path: Path, capsys: Capture
 ) -> None:
     out, photos = tmp_path / "out.jsonl", tmp_path / "photos"
     photograph(photos / "a.jpg")
     (photos / "bad.jpg").write_text("words")
-    done(capsys, "caption", photos, "--out", out, status=2)
+    args = ["caption", photos, "--out", out]
+    done(capsys, *args, status=2)
     before = out.read_bytes()
     photograph(photos / "z.jpg")
-    assert refused(capsys, "caption", photos, "--out", out) == (
-        f"--out {out} holds results already; go on with --skip-existing, or replace them with --overwrite"
-    )
-    assert out.read_bytes() == before
     captioner.seen.clear()
-    assert done(capsys, "caption", photos, "--out", out, "--skip-existing") == ["captioned already: 2 of 3 files"]
+    lines = ["captioned already: 2 of 3 files", "1 of them could not be captioned; --retry tries again"]
+    assert done(capsys, *args, status=2) == lines
     assert captioner.seen == [photos / "z.jpg"]
     assert out.read_bytes().startswith(before) and set(rows_of(out)) == {"a.jpg", "bad.jpg", "z.jpg"}
-    assert done(capsys, "caption", photos, "--out", out, "--skip-existing") == ["captioned already: 3 of 3 files"]
-    done(capsys, "caption", photos, "--out", out, "--overwrite", status=2)
-    assert len(captioner.seen) == 4 and len(rows_of(out)) == 3
+    assert done(capsys, *args, status=2) == ["captioned already: 3 of 3 files", lines[1]]
+    photograph(photos / "bad.jpg")
+    assert done(capsys, *args, "--retry") == lines[:1]
+    assert "error" not in rows_of(out)["bad.jpg"] and len(rows_of(out)) == 3
+    assert done(capsys, *args) == ["captioned already: 3 of 3 files"]
+    captioner.seen.clear()
+    assert done(capsys, *args, "--overwrite") == []
+    assert len(captioner.seen) == 3 and len(rows_of(out)) == 3
 
 
-@pytest.mark.parametrize("tail", [b'{"path": "z.jpg", "text": "a d', b""])
+@pytest.mark.parametrize("tail", [b'{"path": "z.jpg", "text": "a d', b'{"pa', b""])
 def test_going_on_keeps_whole_rows_and_cuts_what_a_kill_left(
     tail: bytes, captioner: FakeBatchCaptioner, tmp_path: Path, capsys: Capture
 ) -> None:
     out, photos = tmp_path / "out.jsonl", tmp_path / "photos"
     photograph(photos / "a.jpg"), photograph(photos / "z.jpg")
-    row = json.dumps({"path": str(photos / "a.jpg"), "text": "as it was", "score": -1.0}).encode()
-    out.write_bytes(row + b"\n" + tail if tail else row)  # an editor may take the last newline away
-    done(capsys, "caption", photos, "--out", out, "--skip-existing")
-    assert out.read_bytes().startswith(row + b"\n")
-    assert rows_of(out)["a.jpg"]["text"] == "as it was" and set(rows_of(out)) == {"a.jpg", "z.jpg"}
+    done(capsys, "caption", photos, "--out", out)
+    whole = out.read_bytes()
+    first = whole[: whole.index(b"\n") + 1]
+    out.write_bytes(first + tail if tail else first[:-1])  # an editor may take the last newline away
+    assert done(capsys, "caption", photos, "--out", out) == ["captioned already: 1 of 2 files"]
+    assert out.read_bytes() == whole
+    out.write_bytes(tail)  # nothing but the beginning of the first row
+    done(capsys, "caption", photos, "--out", out)
+    assert out.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (["--beam", 3], "with beam 3, not 2"),
+        (["--attention"], "with attention True, not False"),
+        ("another model", "by another model (fake)"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["rows", "figures"])
+def test_results_of_another_model_or_other_options_are_refused(
+    kind: str, change: object, told: str, captioner: FakeBatchCaptioner, tmp_path: Path, capsys: Capture
+) -> None:
+    photos, place = tmp_path / "photos", tmp_path / ("out.jsonl" if kind == "rows" else "figures")
+    photograph(photos / "a.jpg"), photograph(photos / "b.jpg")
+    args = ["caption", photos, "--out" if kind == "rows" else "--pictures", place]
+    captioner.search = SearchConfig(beam=2)
+    if isinstance(change, str):
+        captioner.sha256 = "before"
+    done(capsys, *args, *(change if isinstance(change, list) else ()))
+    captioner.sha256, before = "planted", contents(tmp_path)
+    name = f"--out {place}" if kind == "rows" else str(place / "a.png")
+    assert refused(capsys, *args) == f"{name} was written {told}; begin anew with --overwrite, or name another place"
+    assert {path: content for path, content in contents(tmp_path).items() if RECORD not in path} == {
+        path: content for path, content in before.items() if RECORD not in path
+    }
+    assert done(capsys, *args, "--overwrite") == []
+    done(capsys, *args)  # goes on: there is nothing left of the others
+
+
+def test_rows_without_a_record_are_not_mixed_with_others(
+    captioner: FakeBatchCaptioner, tmp_path: Path, capsys: Capture
+) -> None:
+    out, lion = tmp_path / "out.jsonl", photograph(tmp_path / "lion.jpg")
+    done(capsys, "caption", lion, "--out", out)
+    (tmp_path / RECORD).unlink()
+    assert refused(capsys, "caption", lion, "--out", out) == (
+        f"--out {out} was written, nobody knows by which model; begin anew with --overwrite, or name another place"
+    )
+
+
+def test_a_kill_while_documents_are_replaced_leaves_none_that_counts_as_new(
+    transcriber: FakeTranscriber, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    sound, out = say(tmp_path / "a.wav"), tmp_path / "t"
+    args = ["transcribe", sound, "--format", "json", "--out", out]
+    done(capsys, *args, "--beam", 3)
+
+    def killed(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tasks.outputs.write_whole", killed)  # the record has its line, the document is the old one
+        assert main([*map(str, args), "--attention", "--overwrite"]) == 130
+    assert refused(capsys, *args, "--attention").startswith(f"{out / 'a.json'} was written with beam 3, not ")
+    assert done(capsys, *args, "--beam", 3) == ["transcribed already: 1 of 1 files"]
 
 
 def test_old_rows_stay_until_the_first_new_one_is_there(
@@ -257,22 +324,16 @@ def test_notes_beside_a_recording_are_not_replaced(
     say(folder / "interview.mp3"), say(folder / "second.wav")
     notes = folder / "interview.txt"
     notes.write_text("my notes\n")
-    before = contents(folder)
     args = ["transcribe", folder, "--format", "txt", "srt", "--out", folder]
-    assert (
-        refused(capsys, *args)
-        == f"{notes} was not written by this command, and is left as it is; name another place, or move it away"
-    )
-    assert contents(folder) == before
-    lines = done(capsys, *args, "--overwrite", status=2)
-    assert lines == [
+    lines = [
         "results that could not be written: 1",
         f"  {notes}: was not written by this command, and is left as it is",
     ]
-    assert notes.read_text() == "my notes\n"
-    assert {"interview.srt", "second.txt", "second.srt"} <= set(os.listdir(folder))
-    assert done(capsys, *args, "--skip-existing", status=2)[:2] == ["transcribed already: 1 of 2 files", lines[0]]
-    assert notes.read_text() == "my notes\n"
+    for choice in [], ["--retry"], ["--overwrite"]:
+        said = done(capsys, *args, *choice, status=2)
+        assert said[-2:] == lines and said[:-2] == ["transcribed already: 1 of 2 files"] * (choice == ["--retry"])
+        assert notes.read_text() == "my notes\n"
+        assert {"interview.srt", "second.txt", "second.srt"} <= set(os.listdir(folder))
 
 
 def test_a_subtitle_that_was_corrected_is_never_replaced(
@@ -283,13 +344,12 @@ def test_a_subtitle_that_was_corrected_is_never_replaced(
     args = ["transcribe", sounds, "--format", "srt", "--out", out]
     done(capsys, *args)
     (out / "a.srt").write_text("as it was really said")
-    assert refused(capsys, *args).startswith(f"{out / 'a.srt'} was changed after it was written, and is left as it is")
     lines = done(capsys, *args, "--overwrite", status=2)
     assert lines == [
         "results that could not be written: 1",
         f"  {out / 'a.srt'}: was changed after it was written, and is left as it is",
     ]
-    assert done(capsys, *args, "--skip-existing") == ["transcribed already: 2 of 2 files"]
+    assert done(capsys, *args) == ["transcribed already: 2 of 2 files"]
     assert (out / "a.srt").read_text() == "as it was really said"
 
 
@@ -301,12 +361,9 @@ def test_documents_of_ours_are_replaced_or_left_as_the_user_says(
     args = ["transcribe", sounds, "--format", "txt", "jsonl", "--out", out]
     done(capsys, *args)
     before = contents(out)
-    assert refused(capsys, *args).startswith(f"--out {out / 'transcripts.jsonl'} holds results already; go on with")
-    line = refused(capsys, "transcribe", sounds, "--format", "txt", "--out", out)
-    assert line.startswith(f"{out / 'a.txt'} (and 1 more) holds results already; go on with --skip-existing, or ")
     say(sounds / "c.wav")
     (out / "b.txt").unlink()  # one of two results
-    assert done(capsys, *args, "--skip-existing") == ["transcribed already: 1 of 3 files"]
+    assert done(capsys, *args) == ["transcribed already: 1 of 3 files"]
     after = contents(out)
     assert after["a.txt"] == before["a.txt"] and after["b.txt"] == before["b.txt"] and after["c.txt"]
     assert (
@@ -320,15 +377,17 @@ def test_documents_of_ours_are_replaced_or_left_as_the_user_says(
 def test_one_document_is_kept_like_many(transcriber: FakeTranscriber, tmp_path: Path, capsys: Capture) -> None:
     first, second, out = say(tmp_path / "a.wav"), say(tmp_path / "b.wav", 1.3), tmp_path / "My.SRT"
     out.write_text("of somebody else")
-    for choice in [], ["--overwrite"], ["--skip-existing"]:
+    for choice in [], ["--overwrite"], ["--retry"]:
         assert refused(capsys, "transcribe", first, "--out", out, *choice).startswith(f"{out} was not written by this")
     out.unlink()
     done(capsys, "transcribe", first, "--out", out)
     before = out.read_text()
-    assert "holds results already" in refused(capsys, "transcribe", second, "--out", out)
+    assert done(capsys, "transcribe", first, "--out", out) == ["transcribed already: 1 of 1 files"]
+    line = refused(capsys, "transcribe", second, "--out", out)
+    assert line == f"{out} was written of another file; begin anew with --overwrite, or name another place"
+    assert out.read_text() == before
     done(capsys, "transcribe", second, "--out", out, "--overwrite")
     assert out.read_text() != before
-    assert done(capsys, "transcribe", first, "--out", out, "--skip-existing") == ["transcribed already: 1 of 1 files"]
     assert "is one of the files to read" in refused(
         capsys, "transcribe", shutil.copy(first, tmp_path / "w.srt"), "--out", tmp_path / "w.srt"
     )
@@ -340,12 +399,8 @@ def test_a_picture_in_the_folder_of_its_figures_is_not_replaced(
     folder = tmp_path / "o"
     logo, lion = photograph(folder / "logo.png"), photograph(folder / "lion.jpg")
     before = contents(folder)
-    assert refused(capsys, "caption", folder, "--pictures", folder).startswith(
-        f"{logo} was not written by this command"
-    )
-    assert contents(folder) == before
     out = tmp_path / "rows.jsonl"
-    lines = done(capsys, "caption", folder, "--pictures", folder, "--overwrite", "--out", out, status=2)
+    lines = done(capsys, "caption", folder, "--pictures", folder, "--out", out, status=2)
     assert lines[1:] == [f"  {logo}: was not written by this command, and is left as it is"]
     assert contents(folder) | before == contents(folder) and set(rows_of(out)) == {"logo.png", "lion.jpg"}
     figure = folder / "lion.png"
@@ -382,14 +437,14 @@ def test_results_keep_their_recording_when_the_folder_grows(
     done(capsys, *args)
     before = contents(out)["int.srt"]
     say(sounds / "a" / "int.flac", 1.5)  # which now comes first
-    done(capsys, *args, "--skip-existing")
+    done(capsys, *args)
     assert contents(out)["int.srt"] == before
     assert json.loads((out / "int-2.json").read_text())["path"].endswith("a/int.flac")
     done(capsys, *args, "--overwrite")
     assert contents(out)["int.srt"] == before
     moved = tmp_path / "moved"
     sounds.rename(moved)
-    args = ["transcribe", moved, "--format", "srt", "json", "--out", moved / "out", "--skip-existing"]
+    args = ["transcribe", moved, "--format", "srt", "json", "--out", moved / "out"]
     assert done(capsys, *args) == ["transcribed already: 2 of 2 files"]
 
 
@@ -400,8 +455,8 @@ def test_a_record_that_leads_elsewhere_is_not_followed(
     out.mkdir()
     secret.write_text("secret")
     (out / RECORD).symlink_to(secret)
-    lines = done(capsys, "transcribe", say(tmp_path / "a.wav"), "--format", "txt", "--out", out, status=2)
-    assert lines[0] == "results that could not be written: 1" and secret.read_text() == "secret"
+    line = refused(capsys, "transcribe", say(tmp_path / "a.wav"), "--format", "txt", "--out", out)
+    assert line.startswith(f"{out / RECORD} cannot be written: ") and secret.read_text() == "secret"
 
 
 def test_a_damaged_record_tells_nothing(transcriber: FakeTranscriber, tmp_path: Path, capsys: Capture) -> None:
@@ -445,8 +500,8 @@ def test_a_document_that_cannot_be_written_costs_one_row(
     say(sounds / "a.wav"), say(sounds / "b.wav")
     (out / "a.txt").mkdir(parents=True)
     args = ["transcribe", sounds, "--format", "txt", "--out", out]
-    assert "a.txt was not written by this command" in refused(capsys, *args)
-    assert done(capsys, *args, "--overwrite", status=2)[0] == "results that could not be written: 1"
+    for choice in [], ["--overwrite"]:
+        assert done(capsys, *args, *choice, status=2)[0] == "results that could not be written: 1"
     assert (out / "b.txt").exists() and (out / "a.txt").is_dir()
 
 
@@ -460,12 +515,12 @@ def test_a_full_disk_ends_the_job_at_a_document(
     say(sounds / "a.wav"), say(sounds / "b.wav")
     monkeypatch.setattr(os, "fsync", full)
     lines = done(capsys, "transcribe", sounds, "--format", "txt", "--out", out, status=2)
-    advice = "make room, then go on with --skip-existing"
+    advice = "make room, then give the same command again"
     assert lines == [f"multimodal-attn: {out / 'a.txt'} cannot be written: No space left on device; {advice}"]
     assert os.listdir(out) == [RECORD]
     monkeypatch.undo()
     monkeypatch.setattr(batch, "load", lambda path, device: transcriber)
-    assert done(capsys, "transcribe", sounds, "--format", "txt", "--out", out, "--skip-existing") == []
+    assert done(capsys, "transcribe", sounds, "--format", "txt", "--out", out) == []
     assert {"a.txt", "b.txt"} < set(os.listdir(out))
 
 
