@@ -147,7 +147,7 @@ class Record:
     def names(self, files: Sequence[Path]) -> dict[Path, str]:
         """A name for the results of each file: the one that it has here already, or else its own, with a number where
         another file has that."""
-        known = {entry.source: entry.name for entry in self.entries.values() if entry.name}
+        known = {entry.source: entry.name for entry in self.entries.values() if is_name(entry.name, entry.source)}
         names = {path: known[source] for path in files if (source := self.relative(path)) in known}
         taken = {fold(name) for name in known.values()}
         for path in files:
@@ -223,14 +223,27 @@ def digest(content: bytes) -> str:
 
 def free_name(stem: str, taken: Collection[str]) -> str:
     """The stem, short enough for every extension, with the first number that makes it one of its own."""
-    base = stem
-    while len(os.fsencode(base)) > LONGEST - ROOM:
-        base = base[:-1]
-    name, n = base, 1
+    name, n = shortened(stem), 1
     while fold(name) in taken:
         n += 1
-        name = f"{base}-{n}"
+        name = f"{shortened(stem)}-{n}"
     return name
+
+
+def shortened(stem: str) -> str:
+    while len(os.fsencode(stem)) > LONGEST - ROOM:
+        stem = stem[:-1]
+    return stem
+
+
+def is_name(name: str, source: str) -> bool:
+    """Whether a source's results can have this name. A record may be a stranger's, who would rather name a place
+    outside the folder."""
+    try:
+        base = shortened(Path(source).stem)
+    except ValueError:  # no file can be called so
+        return False
+    return name == base or name.removeprefix(f"{base}-").isdecimal()
 
 
 def fold(name: str) -> str:
