@@ -1,6 +1,7 @@
 # `make help` lists what there is. Everything runs inside .venv, which the first command makes.
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 .PHONY: help app test test-slow bench lint clean
 
@@ -11,10 +12,10 @@ app: .venv/app  ## open the inspector on http://127.0.0.1:7860
 	$(BIN)/python app.py $(ARGS)
 
 test: .venv/dev browser  ## run the tests (about ten minutes on two cores)
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 test-slow: .venv/dev browser  ## run the long tests too
-	$(BIN)/python -m pytest -m "slow or not slow" $(ARGS)
+	$(PYTEST) -m "slow or not slow" $(ARGS)
 
 bench: .venv/dev  ## measure the speed claims of benchmarks/README.md
 	$(BIN)/python -m benchmarks.training_step
