@@ -5,7 +5,7 @@ import errno
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,6 +21,7 @@ from multimodal_attn.checkpoint import CONFIG, read_config
 from multimodal_attn.configs import json_object
 from multimodal_attn.errors import CheckpointError, ConfigError, TrainingError
 from tasks.callbacks import AttentionHealth, ShowResults, WriteResults
+from tasks.collection import as_paths
 from tasks.guard import StopAtNaN
 from tasks.outputs import identities, identity
 from tasks.released import BUNDLED
@@ -129,7 +130,7 @@ def run_task(task: str, module: type[LightningModule], data: type[LightningDataM
         TaskCLI(
             module,
             data,
-            args=completed(argv, task, Path(folder)),
+            args=completed(argv, task, Path(folder), getattr(data, "OF_ROOT", ())),
             save_config_callback=KeepConfig,
             save_config_kwargs={"overwrite": True},
             parser_class=OneLineParser,
@@ -165,10 +166,11 @@ def defaults(task: str) -> dict[str, Any]:
     }
 
 
-def completed(argv: list[str], task: str, folder: Path) -> list[str]:
+def completed(argv: list[str], task: str, folder: Path, of_root: Collection[str] = ()) -> list[str]:
     """The command line with what `--ckpt_path` alone implies: a checkpoint brings its own config.
 
     A checkpoint folder becomes `--model.checkpoint`. `validate`, `test` and `predict` default to the bundled one.
+    of_root: options of the data that say how the checkpoint's own data lies, and nothing about another `--data.root`.
     """
     args = [part for arg in argv for part in (arg.split("=", 1) if arg.startswith("--ckpt_path=") else [arg])]
     if {"-h", "--help", "--print_config"} & {arg.split("=")[0] for arg in args}:
@@ -192,8 +194,20 @@ def completed(argv: list[str], task: str, folder: Path) -> list[str]:
         return args
     if not config:
         raise ConfigError(f"{name} carries no config; name one with --config")
+    if is_elsewhere(args, config):
+        config["data"] = {name: value for name, value in config["data"].items() if name not in of_root}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     return [args[0], "--config", str(folder / "config.yaml"), *args[1:]]
+
+
+def is_elsewhere(args: list[str], config: dict[str, Any]) -> bool:
+    """Whether the command line names another `--data.root` than the config."""
+    pairs = [arg.split("=", 1) for arg in args if arg.startswith("--data.root=")]
+    pairs += [[arg, value] for arg, value in zip(args, args[1:], strict=False) if arg == "--data.root"]
+    try:
+        return bool(pairs) and as_paths(yaml.safe_load(pairs[-1][1])) != as_paths(config["data"]["root"])
+    except (yaml.YAMLError, KeyError, TypeError):
+        return True
 
 
 def released_config(folder: Path, task: str) -> dict[str, Any] | None:

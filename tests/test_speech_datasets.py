@@ -215,7 +215,7 @@ def test_a_missing_sound_is_named_with_its_row(tmp_path: Path, name: str) -> Non
     utterance = load_utterances(tmp_path, "val")[0]
     utterance.path.unlink()
     message = refusal(tmp_path, "val")
-    assert message.startswith(f"{utterance.row}: there is no sound {utterance.path}")
+    assert message.startswith(f"{utterance.row}: there is no sound {utterance.path.with_suffix('')}")
     assert load_utterances(tmp_path, "test")  # the others are still there
 
 
@@ -233,15 +233,15 @@ def test_a_text_without_words_is_named_with_its_row(tmp_path: Path, name: str) -
     ("text", "place", "words"),
     [
         (
-            "path,caption\na.wav,Hi\n",
+            "path,title\na.wav,Hi\n",
             ":1",
-            "unknown column 'caption'; the columns are path, text and, if wanted, split",
+            "no column 'text' (also called caption, transcript, transcription, sentence); the columns are path, text",
         ),
         ("path,split\na.wav,train\n", ":1", "no column 'text'"),
         ("", ":1", "no column 'path'"),
         ("path,text\na.wav,Hi, you\n", ":2", "quote a text"),
         ("path,text\n,Hi\n", ":2", "name is empty"),
-        ("path,text,split\na.wav,Hi,training\n", ":2", "unknown split 'training'"),
+        ("path,text,split\na.wav,Hi,trian\n", ":2", "unknown split 'trian'"),
         ("path,text,split\na.wav,Hi,test\n", "", "no utterance of the split train"),
         ("path,text,split\na.wav,Hi,train\na.wav,Ho,train\n", ":3", "a is there already (ROOT/train.csv:2)"),
         ("path,text,id\na.wav,Hi,u\nb.wav,Ho,u\n", ":3", "u is there already (ROOT/train.csv:2)"),
@@ -270,6 +270,7 @@ def test_a_wrong_table_is_answered_with_file_and_line(tmp_path: Path, text: str,
 )
 def test_a_wrong_json_line_is_answered_with_file_and_line(tmp_path: Path, line: str, words: str) -> None:
     write_json_lines(tmp_path)
+    touch(tmp_path, "a.wav")
     path = tmp_path / "mine.jsonl"
     path.write_text(path.read_text() + "\n" + line + "\n")
     message = refusal(tmp_path)
@@ -278,15 +279,16 @@ def test_a_wrong_json_line_is_answered_with_file_and_line(tmp_path: Path, line: 
 
 def test_the_same_data_twice_is_refused(tmp_path: Path) -> None:
     write_manifest(tmp_path)
+    (tmp_path / "manifest.tsv").write_text("".join(MANIFEST.splitlines(True)[:2]))
     assert "u1 is there already" in refusal([tmp_path, tmp_path / "manifest.tsv"])
-    (tmp_path / "more.tsv").write_text(MANIFEST)
+    (tmp_path / "more.tsv").write_text((tmp_path / "manifest.tsv").read_text())
     assert refusal([tmp_path, tmp_path / "more.tsv"]).startswith(f"{tmp_path / 'more.tsv'}:2: u1 is there already")
 
 
 def test_what_does_not_exist_is_refused(tmp_path: Path) -> None:
     assert "no such folder" in refusal(tmp_path / "nowhere")
     assert "looked for manifest.tsv" in refusal(tmp_path) and "set `transcripts`" in refusal(tmp_path)
-    assert "choose one of auto, manifest" in refusal(tmp_path, error=ConfigError, format="kaldi")
+    assert "choose one of auto, manifest" in refusal(tmp_path, error=ConfigError, format="kaldy")
     assert "choose one of train, val, test" in refusal(tmp_path, "dev", error=ConfigError)
     touch(tmp_path, "7/7/7.trans.txt")
     (tmp_path / "7/7/7.trans.txt").write_text("7-7-0\n")

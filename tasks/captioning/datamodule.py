@@ -1,7 +1,6 @@
 """Pictures and captions for training, validation, test and prediction."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,8 +12,9 @@ from torch.utils.data import DataLoader, Dataset
 from multimodal_attn.encoders import Framing
 from multimodal_attn.media import picture_files, read_picture
 from multimodal_attn.tokens import PAD, build_word_tokenizer, text_to_ids
-from tasks.captioning.datasets import Example, load_examples
+from tasks.captioning.datasets import Example, load_splits
 from tasks.captioning.transforms import Augmentation, augment
+from tasks.collection import as_paths
 from tasks.datamodule import SequenceData
 from tasks.loader import EpochSampler, ResumableLoader
 
@@ -70,8 +70,8 @@ class CaptioningData(SequenceData):
     """Pictures and their captions.
 
     Args:
-        root: the data set's folder, or its file of captions.
-        format: flickr8k, captions_txt, karpathy, coco, table, or auto, which looks at the files.
+        root: the data set's folder, or its file of captions; several are used together.
+        format: flickr8k, captions_txt, flickr30k, karpathy, coco, table, or auto, which looks at the files.
         captions: the file of captions below root, where it has another name than the format's own.
         images: the folder of pictures below root, likewise.
         batch_size: pictures in a batch; each brings all its captions, and is encoded once for them.
@@ -82,12 +82,15 @@ class CaptioningData(SequenceData):
         n_workers: processes that read pictures.
         split: what `test` and `predict` read.
         predict_paths: files and folders for `predict`, instead of a split.
+        skip_bad: leave out rows and files that cannot be used, and say how many, instead of refusing to start.
         seed: draws the order and the random views.
     """
 
+    OF_ROOT = ("format", "captions", "images", "skip_bad")
+
     def __init__(
         self,
-        root: str,
+        root: list[str] | str,
         format: str = "auto",
         captions: str | None = None,
         images: str | None = None,
@@ -98,11 +101,12 @@ class CaptioningData(SequenceData):
         augmentation: Augmentation = Augmentation(),  # noqa: B008 (frozen)
         n_workers: int = 1,
         split: str = "test",
-        predict_paths: list[str] | None = None,
+        predict_paths: list[str] | str | None = None,
+        skip_bad: bool = False,
         seed: int = 1,
     ) -> None:
         super().__init__()
-        self.source = {"root": root, "format": format, "captions": captions, "images": images}
+        self.source = {"root": root, "format": format, "captions": captions, "images": images, "skip_bad": skip_bad}
         self.batch_size, self.eval_batch_size, self.n_workers = batch_size, eval_batch_size, n_workers
         self.max_tokens, self.min_count, self.augmentation = max_tokens, min_count, augmentation
         self.split, self.predict_paths, self.seed = split, predict_paths, seed
@@ -111,11 +115,10 @@ class CaptioningData(SequenceData):
     def setup(self, stage: str) -> None:
         wanted = {"fit": ("train", "val"), "validate": ("val",), "test": (self.split,), "predict": (self.split,)}[stage]
         if stage == "predict" and self.predict_paths:
-            paths = picture_files([Path(path) for path in self.predict_paths])
+            paths = picture_files(as_paths(self.predict_paths))
             self.examples[self.split] = [Example(path, (), str(path)) for path in paths]
-        for split in wanted:
-            if split not in self.examples:
-                self.examples[split] = load_examples(split=split, **self.source)
+        if missing := [split for split in wanted if split not in self.examples]:
+            self.examples |= load_splits(splits=missing, **self.source)
 
     def build_tokenizer(self) -> Tokenizer:
         """The vocabulary of the training captions."""

@@ -7,13 +7,14 @@
 Where nothing says which split a picture belongs to, the hash of its name does: 80 % train, 10 % val, 10 % test.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from multimodal_attn.errors import DataError
-from tasks.captioning.formats import FORMATS, Row
-from tasks.tables import Found, Source, check_files, find_texts, known_split
+from multimodal_attn.media import EXTENSIONS
+from tasks.captioning.formats import FORMATS
+from tasks.collection import Item, Kind, Place, Roots, as_paths, check_not_empty, collect
+from tasks.faults import settle
 
 
 @dataclass(frozen=True)
@@ -26,58 +27,67 @@ class Example:
 
 
 def load_examples(
-    root: str | Path, split: str, format: str = "auto", captions: str | None = None, images: str | None = None
+    root: Roots,
+    split: str,
+    format: str = "auto",
+    captions: str | None = None,
+    images: str | None = None,
+    skip_bad: bool = False,
 ) -> list[Example]:
-    """The pictures of one split with their captions, in the order of the file.
+    """The pictures of one split with their captions, see `load_splits`."""
+    return load_splits(root, [split], format, captions, images, skip_bad)[split]
 
-    root: the data set's folder, or the file of captions itself.
-    split: train, val or test.
-    format: flickr8k, captions_txt, karpathy, coco, table, or auto: by the names of the files.
+
+def load_splits(
+    root: Roots,
+    splits: Collection[str],
+    format: str = "auto",
+    captions: str | None = None,
+    images: str | None = None,
+    skip_bad: bool = False,
+) -> dict[str, list[Example]]:
+    """The pictures of splits with their captions, in the order of the files.
+
+    root: the data set's folder, or the file of captions itself; or several of them.
+    splits: of train, val and test.
+    format: a key of FORMATS, or auto: by the files' names and first lines.
     captions, images: the file of captions and the folder of pictures, relative to `root`, where they are not where the
         format usually has them; `{split}` in them stands for the split.
+    skip_bad: leave out, with a warning, what cannot be used.
 
-    Raises DataError, naming file and row, for a picture that is missing or in two splits, an empty caption, an unknown
-    split or column, a line that cannot be parsed, or no example at all; ConfigError for an unknown format or `split`.
+    Raises DataError that names file and row of pictures that are missing or in two splits, empty captions, unknown
+    splits, lines that cannot be parsed, all of them at once; or says that a column or all of a split is not there.
+    Raises ConfigError for an unknown format or split.
     """
-    found = find_texts(Path(root), split, FORMATS, format, captions, "captions")
-    folder = found.root / images.replace("{split}", split) if images else _images_folder(found)
-    rows = _rows_of_split(found.format.read(Source(found.file, folder, found.split)), split)
-    examples = _group_by_picture(rows, folder)
-    if not examples:
-        raise DataError(f"{found.file}: no example of the split {split}; add rows for it or name another file")
-    check_files(((example.path, example.row) for example in examples), "picture")
-    return examples
+    found = collect(Place(as_paths(root), format, captions, images), splits, PICTURES)
+    settle(found.faults, skip_bad)
+    check_not_empty(found.items, found.files, PICTURES)
+    return {split: _group_by_picture(items) for split, items in found.items.items()}
 
 
-def _images_folder(found: Found) -> Path:
-    coco_set = found.file.stem.removeprefix("captions_")
-    folders = (found.root / folder.replace("{set}", coco_set) for folder in found.format.folders)
-    default = found.root if found.format.folders else found.file.parent
-    return next((folder for folder in folders if folder.is_dir()), default)
+def _clash(first: Item, item: Item) -> str | None:
+    if first.row.split == item.row.split:
+        return None
+    return f"{item.row.name} is in {first.row.split} and in {item.row.split}; choose one of them"
 
 
-def _rows_of_split(rows: Iterable[Row], split: str) -> list[Row]:
-    """The rows of one split, after a look at all of them: no picture may be in two."""
-    splits: dict[str, str] = {}
-    chosen = []
-    for row in rows:
-        row_split = known_split(row.split, row.where)
-        if splits.setdefault(row.name, row_split) != row_split:
-            raise DataError(f"{row.where}: {row.name} is in {splits[row.name]} and in {row_split}; choose one of them")
-        if row_split == split:
-            chosen.append(row)
-    return chosen
+def _group_by_picture(items: Collection[Item]) -> list[Example]:
+    of_picture: dict[Path, list[Item]] = {}
+    for item in items:
+        of_picture.setdefault(item.path, []).append(item)
+    return [
+        Example(path, tuple(item.row.text for item in group), group[0].row.where) for path, group in of_picture.items()
+    ]
 
 
-def _group_by_picture(rows: Iterable[Row], images: Path) -> list[Example]:
-    captions: dict[str, list[str]] = {}
-    where: dict[str, str] = {}
-    for row in rows:
-        text = " ".join(row.caption.split())
-        if not row.name:
-            raise DataError(f"{row.where}: the picture's name is empty; fill it in or remove the row")
-        if not text:
-            raise DataError(f"{row.where}: the caption of {row.name} is empty; fill it in or remove the row")
-        captions.setdefault(row.name, []).append(text)
-        where.setdefault(row.name, row.where)
-    return [Example(images / name, tuple(texts), where[name]) for name, texts in captions.items()]
+PICTURES = Kind(
+    FORMATS,
+    item="example",
+    file="picture",
+    text="caption",
+    option="captions",
+    extensions=EXTENSIONS,
+    clean=lambda text: " ".join(text.split()),
+    key=lambda item: item.path,
+    clash=_clash,
+)

@@ -138,8 +138,8 @@ class TextData(pl.LightningDataModule):
     def __init__(
         self,
         tokenizer: str,
-        files: list[str] = [],  # noqa: B006 (never changed)
-        manifests: list[str] = [],  # noqa: B006
+        files: list[str] | str = [],  # noqa: B006 (never changed)
+        manifests: list[str] | str = [],  # noqa: B006
         sets: list[str] = [],  # noqa: B006
         val_share: float = 0.03,
         batch_tokens: int = 2000,
@@ -150,6 +150,7 @@ class TextData(pl.LightningDataModule):
         super().__init__()
         if not 0 < val_share < 1:
             raise ConfigError(f"data: val_share is {val_share}; it has to lie between 0 and 1")
+        files, manifests = ([each] if isinstance(each, str) else each for each in (files, manifests))
         self.source = {"files": files, "manifests": manifests, "sets": sets}
         self.tokenizer_path, self.val_share, self.max_tokens, self.seed = tokenizer, val_share, max_tokens, seed
         self.batch_tokens, self.eval_batch_tokens = batch_tokens, eval_batch_tokens

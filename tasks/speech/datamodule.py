@@ -16,9 +16,10 @@ from multimodal_attn.encoders import SoundBatch
 from multimodal_attn.errors import ConfigError, DataError
 from multimodal_attn.sound import RATE, read_sound, sound_files
 from multimodal_attn.tokens import PAD, build_piece_tokenizer, text_to_ids
+from tasks.collection import as_paths, check_not_empty
 from tasks.datamodule import SequenceData
 from tasks.loader import LengthSampler, ResumableLoader, length_batches
-from tasks.speech.datasets import Utterance, load_utterances, load_word_times
+from tasks.speech.datasets import SOUNDS, Utterance, load_splits, load_word_times
 from tasks.speech.splice import Splicer, quietest
 from tasks.speech.transforms import Augmentation
 
@@ -131,7 +132,9 @@ class SpeechData(SequenceData):
 
     Args:
         root: data sets, each a folder or a file of transcripts; several are used together.
-        format: manifest, librispeech, common_voice, table, or auto, which looks at the files.
+        format: manifest, librispeech, common_voice, kaldi, ljspeech, table, or auto, which looks at the files.
+        transcripts: the file of transcripts below root, where it has another name than the format's own.
+        clips: the folder of sounds below root, likewise.
         sets: use only these sets of a manifest; all if empty.
         val_share: share of the training utterances, drawn by the hash of their ids, that validation gets instead; for
             sets that have no such split.
@@ -148,13 +151,18 @@ class SpeechData(SequenceData):
         alignments: a table `id, word, start, end` (tab-separated, seconds) of word times: true ones to measure ours by,
             and those that splicing cuts by.
         predict_paths: files and folders for `predict`, instead of a split.
+        skip_bad: leave out rows and files that cannot be used, and say how many, instead of refusing to start.
         seed: draws the order and the changes.
     """
 
+    OF_ROOT = ("format", "transcripts", "clips", "sets", "alignments", "skip_bad")
+
     def __init__(
         self,
-        root: list[str],
+        root: list[str] | str,
         format: str = "auto",
+        transcripts: str | None = None,
+        clips: str | None = None,
         sets: list[str] = [],  # noqa: B006 (never changed)
         val_share: float = 0.0,
         n_pieces: int = 300,
@@ -168,11 +176,13 @@ class SpeechData(SequenceData):
         n_workers: int = 0,
         split: str = "test",
         alignments: str | None = None,
-        predict_paths: list[str] | None = None,
+        predict_paths: list[str] | str | None = None,
+        skip_bad: bool = False,
         seed: int = 1,
     ) -> None:
         super().__init__()
-        self.source = {"root": root, "format": format}
+        self.source = {"root": root, "format": format, "transcripts": transcripts, "clips": clips}
+        self.source["skip_bad"] = skip_bad
         self.sets, self.val_share = sets, val_share
         self.n_pieces, self.augmentation = n_pieces, augmentation
         self.batch_limits = (batch_seconds, batch_size)
@@ -188,34 +198,33 @@ class SpeechData(SequenceData):
         if stage == "fit" and self.augmentation.splice and not self.alignments:
             raise ConfigError("augmentation.splice cuts by word times; name a table of them with --data.alignments")
         if stage == "predict" and self.predict_paths:
-            paths = sound_files([Path(path) for path in self.predict_paths])
+            paths = sound_files(as_paths(self.predict_paths))
             self.examples[self.split] = [Utterance(path, "", str(path), "", "", None, str(path)) for path in paths]
-        for split in wanted:
-            if split not in self.examples:
-                self.examples[split] = self._load(split)
+        if missing := [split for split in wanted if split not in self.examples]:
+            self.examples |= self._load(missing)
+            roots = ", ".join(map(str, as_paths(self.source["root"])))
+            check_not_empty({split: self.examples[split] for split in missing}, roots, SOUNDS)
         if self.alignments and not self.word_times:
             self.word_times = load_word_times(Path(self.alignments))
         if "train" in self.examples:
             self.examples["train"] = [e for e in self.examples["train"] if (e.seconds or 0) <= self.max_seconds]
 
-    def _load(self, split: str) -> list[Utterance]:
+    def _load(self, wanted: list[str]) -> dict[str, list[Utterance]]:
         def is_held_out(example: Utterance) -> bool:
             return zlib.crc32(example.id.encode()) < self.val_share * 2**32
 
-        if not self.val_share or split not in ("train", "val"):
-            return self._of_sets(load_utterances(split=split, **self.source))
-        train = self._of_sets(load_utterances(split="train", **self.source))
-        if split == "train":
-            return [example for example in train if not is_held_out(example)]
-        try:
-            val = self._of_sets(load_utterances(split="val", **self.source))
-        except DataError:  # no set has that split
-            val = []
-        return val + [example for example in train if is_held_out(example)]
+        shared = bool(self.val_share) and "val" in wanted
+        examples = load_splits(splits=[*wanted, "train"] if shared else wanted, **self.source)
+        examples = {split: self._of_sets(each, split) for split, each in examples.items()}
+        if self.val_share and "train" in examples:
+            if shared:
+                examples["val"] = examples["val"] + [each for each in examples["train"] if is_held_out(each)]
+            examples["train"] = [each for each in examples["train"] if not is_held_out(each)]
+        return {split: examples[split] for split in wanted}
 
-    def _of_sets(self, examples: list[Utterance]) -> list[Utterance]:
+    def _of_sets(self, examples: list[Utterance], split: str) -> list[Utterance]:
         chosen = [example for example in examples if not self.sets or example.set in self.sets]
-        if self.sets and not chosen:
+        if self.sets and not chosen and not (split == "val" and self.val_share):
             raise DataError(f"no utterance of the sets {', '.join(self.sets)}; see the column `set` of the manifest")
         return chosen
 

@@ -12,13 +12,15 @@ import csv
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from multimodal_attn.errors import DataError
-from tasks.speech.formats import FORMATS, Row, normalize_text
-from tasks.tables import Source, check_files, find_texts, known_split
+from multimodal_attn.sound import EXTENSIONS
+from tasks.collection import Item, Kind, Place, Roots, as_paths, check_not_empty, collect
+from tasks.faults import Fault, settle
+from tasks.speech.formats import FORMATS, normalize_text
 
 LOG = logging.getLogger(__name__)
 
@@ -41,91 +43,97 @@ class Utterance:
 
 
 def load_utterances(
-    root: str | Path | Sequence[str | Path],
+    root: Roots,
     split: str,
     format: str = "auto",
     transcripts: str | None = None,
     clips: str | None = None,
     normalize: bool = True,
+    skip_bad: bool = False,
 ) -> list[Utterance]:
-    """The utterances of one split, in the order of the files.
+    """The utterances of one split, see `load_splits`; DataError where there is none."""
+    splits = load_splits(root, [split], format, transcripts, clips, normalize, skip_bad)
+    check_not_empty(splits, ", ".join(map(str, as_paths(root))), SOUNDS)
+    return splits[split]
+
+
+def load_splits(
+    root: Roots,
+    splits: Collection[str],
+    format: str = "auto",
+    transcripts: str | None = None,
+    clips: str | None = None,
+    normalize: bool = True,
+    skip_bad: bool = False,
+) -> dict[str, list[Utterance]]:
+    """The utterances of splits, in the order of the files; of a split that is not there, none.
 
     root: the data set's folder, or its file of transcripts; or several of them.
-    split: train, val or test. A set without that split has none of it.
-    format: manifest, common_voice, table, librispeech, or auto: by the names of the files.
+    splits: of train, val and test. A set without that split has none of it.
+    format: a key of FORMATS, or auto: by the files' names and first lines.
     transcripts, clips: the file of transcripts and the folder of sounds, relative to `root`, where they are not where
         the format usually has them; `{split}` in them stands for the split.
     normalize: texts as `normalize_text` makes them, rather than as they are written.
+    skip_bad: leave out, with a warning, what cannot be used.
 
-    Raises DataError, naming file and row, for a sound that is missing, an empty text, an id that is there twice, an
-    unknown split or column, seconds that are no length, a line that cannot be parsed, or no utterance at all;
-    ConfigError for an unknown format or `split`. Speakers of val or test who are in train too are logged as a warning.
+    Raises DataError that names file and row of sounds that are missing, empty texts, ids that are there twice, unknown
+    splits, seconds that are no length and lines that cannot be parsed, all of them at once; or says that a column is
+    not there. Raises ConfigError for an unknown format or split. Speakers of val or test who are in train too are
+    logged as a warning.
     """
-    roots = [Path(root)] if isinstance(root, str | Path) else [Path(each) for each in root]
-    pairs: list[tuple[Row, Utterance]] = []
-    for each in roots:
-        found = find_texts(each, split, FORMATS, format, transcripts, "transcripts")
-        usual = next((found.root / name for name in found.format.folders if (found.root / name).is_dir()), None)
-        default = found.root if found.format.many else found.file.parent
-        folder = found.root / clips.replace("{split}", split) if clips else usual or default
-        rows = found.format.read(Source(found.file, folder, found.split))
-        pairs += [(row, _to_utterance(row, folder, normalize)) for row in rows]
-    return _choose(pairs, split, ", ".join(map(str, roots)))
+    place = Place(as_paths(root), format, transcripts, clips)
+    kind = SOUNDS if normalize else replace(SOUNDS, clean=lambda text: " ".join(text.split()))
+    found = collect(place, splits, kind)
+    read = {split: [_to_utterance(item) for item in items] for split, items in found.items.items()}
+    settle([*found.faults, *(each for some in read.values() for each in some if isinstance(each, Fault))], skip_bad)
+    utterances = {split: [each for each in some if isinstance(each, Utterance)] for split, some in read.items()}
+    for split in utterances.keys() - {"train"}:
+        _warn_of_shared_speakers(utterances[split], found.heard, split)
+    return utterances
 
 
-def _choose(pairs: list[tuple[Row, Utterance]], split: str, roots: str) -> list[Utterance]:
-    """The utterances of one split, after a look at all of them."""
-    _check_ids(utterance for _, utterance in pairs)
-    splits = [known_split(row.split, row.where) for row, _ in pairs]
-    chosen = [utterance for (_, utterance), each in zip(pairs, splits, strict=True) if each == split]
-    if not chosen:
-        raise DataError(f"{roots}: no utterance of the split {split}; add rows for it or name another file")
-    check_files(((utterance.path, utterance.row) for utterance in chosen), "sound")
-    if split != "train":
-        train = (utterance for (_, utterance), each in zip(pairs, splits, strict=True) if each == "train")
-        _warn_of_shared_speakers(train, chosen, split)
-    return chosen
-
-
-def _to_utterance(row: Row, folder: Path, normalize: bool) -> Utterance:
-    if not row.name:
-        raise DataError(f"{row.where}: the sound's name is empty; fill it in or remove the row")
-    text = normalize_text(row.text) if normalize else " ".join(row.text.split())
-    if not text:
-        raise DataError(f"{row.where}: the text of {row.name} is empty; fill it in or remove the row")
-    return Utterance(folder / row.name, text, row.id, row.speaker, row.set, _to_seconds(row), row.where)
-
-
-def _to_seconds(row: Row) -> float | None:
-    if not row.seconds:
-        return None
+def _to_utterance(item: Item) -> Utterance | Fault:
+    row = item.row
     try:
-        seconds = float(row.seconds)
+        seconds = float(row.seconds.replace(",", ".")) if row.seconds else None
     except ValueError:
         seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise DataError(f"{row.where}: seconds is {row.seconds!r}; write the length as a number above 0, or nothing")
-    return seconds
+    if seconds is not None and not 0 < seconds < math.inf:
+        problem = f"seconds is {row.seconds!r}; write the length as a number above 0, or nothing"
+        return Fault("unclear", row.where, problem)
+    return Utterance(item.path, row.text, row.id, row.speaker, row.set, seconds, row.where)
 
 
-def _check_ids(utterances: Iterable[Utterance]) -> None:
-    rows: dict[tuple[str, str], str] = {}
-    for utterance in utterances:
-        key = utterance.set, utterance.id
-        if key in rows:
-            raise DataError(f"{utterance.row}: {utterance.id} is there already ({rows[key]}); remove one of the two")
-        rows[key] = utterance.row
-
-
-def _warn_of_shared_speakers(train: Iterable[Utterance], chosen: Iterable[Utterance], split: str) -> None:
-    trained = {(utterance.set, utterance.speaker) for utterance in train if utterance.speaker}
-    shared = {(u.set, u.speaker): u for u in reversed(list(chosen)) if (u.set, u.speaker) in trained}
+def _warn_of_shared_speakers(
+    chosen: Collection[Utterance], heard: Mapping[tuple[str, str], Collection[str]], split: str
+) -> None:
+    shared: dict[tuple[str, str], Utterance] = {}
+    for utterance in chosen:
+        if "train" in heard.get((utterance.set, utterance.speaker), ()):
+            shared.setdefault((utterance.set, utterance.speaker), utterance)
     if shared:
-        first = list(shared.values())[-1]
+        first = next(iter(shared.values()))
         LOG.warning(
             "%s: %d speakers of the split %s are in train too, %s first; scores on them say nothing of new speakers",
             *(first.row, len(shared), split, first.speaker),
         )
+
+
+def _clash(first: Item, item: Item) -> str | None:
+    return None if first is item else f"{item.row.id} is there already ({first.row.where}); remove one of the two"
+
+
+SOUNDS = Kind(
+    FORMATS,
+    item="utterance",
+    file="sound",
+    text="text",
+    option="transcripts",
+    extensions=EXTENSIONS,
+    clean=normalize_text,
+    key=lambda item: (item.row.set, item.row.id),
+    clash=_clash,
+)
 
 
 def load_word_times(path: Path) -> dict[str, list[tuple[str, float, float]]]:
