@@ -56,7 +56,7 @@ class SelfAttention(nn.Module):
 
 
 class FeedForward(nn.Sequential):
-    """Two linear maps with a ReLU between them, four times as wide inside: (..., D) -> (..., D)"""
+    """Two linear maps with an activation between them, four times as wide inside: (..., D) -> (..., D)"""
 
-    def __init__(self, dim: int) -> None:
-        super().__init__(build_norm(dim), Linear(dim, 4 * dim), nn.ReLU(), Linear(4 * dim, dim))
+    def __init__(self, dim: int, activation: type[nn.Module] = nn.ReLU) -> None:
+        super().__init__(build_norm(dim), Linear(dim, 4 * dim), activation(), Linear(4 * dim, dim))

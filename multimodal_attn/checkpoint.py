@@ -94,7 +94,8 @@ def model_from_dict(data: dict[str, Any], tokenizer: Tokenizer, where: object) -
         encoder = dict(json_object(data.get("encoder"), "encoder"))
         sense = sense_of(checked(Literal[tuple(KINDS)], encoder.pop("sense", FIRST), "encoder.sense"))
         checked(NoneType, encoder.get("weights"), "encoder.weights")  # a file, which is not a stranger's to choose
-        parts = config_from_json(sense.config, encoder, "encoder"), _part(DecoderConfig, data, "decoder")
+        config = config_from_json(sense.config_of(encoder.get("name")), encoder, "encoder")
+        parts = config, _part(DecoderConfig, data, "decoder")
         optional = _part(LanguageModelConfig, data, "language"), _part(WordModelConfig, data, "words")
         with torch.device("meta"):
             return build_model(*parts, tokenizer, checked(bool, data.get("ctc", False), "ctc"), *optional)

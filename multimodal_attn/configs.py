@@ -20,6 +20,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "pyramid": (0, 8),
     "size": (1, 1024),
     "trainable_from": (0, 1000),
+    "bands": (1, 512),
     "dropout": (0, 1),
     "beam": (1, 1000),
     "max_length": (1, 10_000),
@@ -29,6 +30,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "speeds": (0.5, 2),
     **dict.fromkeys(("pairs", "triples", "nodes", "edges"), (1, 2**31 - 1)),
 }
+MAY_BE_EMPTY = ("maps", "prefix")
 WHOLE, REAL, OPTION = (0, 2**31 - 1), (-1e6, 1e6), (-1024, 1024)  # of other fields, and whole numbers of a mechanism
 MAX_ITEMS, MAX_LETTERS = 16, 100
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a short text", NoneType: "null"}
@@ -95,8 +97,9 @@ def _choice(parts: tuple, value: Any, path: str) -> Any:
 
 
 def _items(value: Any, path: str) -> list:
-    if not isinstance(value, list | tuple) or not 0 < len(value) <= MAX_ITEMS:
-        raise ConfigError(f"{path} must be a list of 1 to {MAX_ITEMS} numbers, not {shown(value)}")
+    least = 0 if path.rpartition(".")[2] in MAY_BE_EMPTY else 1
+    if not isinstance(value, list | tuple) or not least <= len(value) <= MAX_ITEMS:
+        raise ConfigError(f"{path} must be a list of {least} to {MAX_ITEMS} items, not {shown(value)}")
     return list(value)
 
 

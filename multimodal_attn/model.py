@@ -19,7 +19,7 @@ from multimodal_attn.scorers import Scorer
 from multimodal_attn.search import Hypotheses, SearchConfig, beam_search
 from multimodal_attn.senses import Geometry, build_encoder, sense_of
 from multimodal_attn.timing import token_spans, word_times
-from multimodal_attn.tokens import END, NEVER_SAID, START, ids_to_text
+from multimodal_attn.tokens import END, NEVER_SAID, START, ids_to_text, spelled
 from multimodal_attn.trace import AttentionTrace, Origin, Token, Word
 from multimodal_attn.word_model import WordModel, WordModelConfig, WordScorer
 
@@ -58,7 +58,7 @@ class Model(nn.Module):
     @property
     def n_heads(self) -> int:
         """Maps per token; 0 for a decoder without attention."""
-        return getattr(self.decoder.attention, "heads", 0)
+        return self.decoder.n_maps
 
     def read(self, batch: Any) -> Reading:
         """Encode a batch once; everything that follows asks what came of it."""
@@ -170,8 +170,11 @@ def _tokens(
     tokenizer: Tokenizer, ids: list[int], chosen: list[float], top: list[list[float]], index: list[list[int]]
 ) -> tuple[Token, ...]:
     """The tokens of one sentence up to its end, each with the most probable tokens of its step."""
-    name = tokenizer.id_to_token
     return tuple(
-        Token(name(ids[t]), chosen[t], tuple((name(i), p) for i, p in zip(index[t], top[t], strict=True)))
+        Token(
+            spelled(tokenizer, ids[t]),
+            chosen[t],
+            tuple((spelled(tokenizer, i), p) for i, p in zip(index[t], top[t], strict=True)),
+        )
         for t in range(ids.index(END))
     )

@@ -43,6 +43,26 @@ def build_piece_tokenizer(texts: Iterable[str], n_pieces: int = 300) -> Tokenize
     return _piece_tokenizer(models.BPE(learned["vocab"], merges, unk_token=SPECIALS[UNKNOWN]))
 
 
+def build_byte_tokenizer(pieces: Sequence[str], merges: Sequence[tuple[str, str]]) -> Tokenizer:
+    """Pieces of text as it is, capitals and signs too, by byte-pair encoding over bytes (Radford et al. 2019).
+
+    pieces: in the library's spelling, a letter for each byte, so that a word's first piece begins with \u0120 where a
+    space is; SPECIALS and the single bytes among them. merges: pairs of them, the first ones before the others.
+    """
+    tokenizer = Tokenizer(models.BPE({piece: n for n, piece in enumerate(pieces)}, list(merges)))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 1, 0)])
+    return tokenizer
+
+
+def spelled(tokenizer: Tokenizer, token: int) -> str:
+    """A token as a trace shows it, the mark \u2581 before a word; \ufffd where it is a part of a letter."""
+    name = tokenizer.id_to_token(token)
+    if not isinstance(tokenizer.pre_tokenizer, pre_tokenizers.ByteLevel) or token < len(SPECIALS):
+        return name
+    return ("\u2581" if name.startswith("\u0120") else "") + tokenizer.decoder.decode([name])
+
+
 def _piece_tokenizer(model: models.BPE) -> Tokenizer:
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = _plain_words()

@@ -11,7 +11,7 @@ from multimodal_attn.errors import CheckpointError
 from multimodal_attn.tokens import APART, APOSTROPHE, SPECIALS
 
 MAX_HEADER = 4 << 20  # bytes
-PARTS = ("BPE", "Lowercase", "Metaspace", "NFC", "Sequence", "Strip", "WhitespaceSplit", "WordLevel")
+PARTS = ("BPE", "ByteLevel", "Lowercase", "Metaspace", "NFC", "Sequence", "Strip", "WhitespaceSplit", "WordLevel")
 
 
 def check_file(path: Path, max_bytes: int) -> None:

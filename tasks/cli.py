@@ -24,6 +24,8 @@ USAGE = """usage: multimodal-attn COMMAND ...
   captioning export          write a checkpoint folder from a training checkpoint
   speech validate|test|predict|export, language validate: the same for sounds and texts
 
+  import whisper SIZE        write a checkpoint folder from OpenAI's published parameters
+
   attention list             every score and alignment, its source and its options
   compare --task TASK        several mechanisms under one budget: one table, and one picture of what each looks at
 
@@ -50,6 +52,7 @@ TASKS = {
     ),
 }
 BATCHES = {"caption": "tasks.batch.caption_main", "transcribe": "tasks.batch.transcribe_main"}
+IMPORTS = {"import": "tasks.whisper.import_main"}
 STUDIES = {"attention": "tasks.attention_command.attention_main", "compare": "tasks.compare.compare_main"}
 
 
@@ -74,8 +77,8 @@ def run(argv: list[str]) -> int:
     if command in ("-h", "--help", "help"):
         print(USAGE)
         return 0
-    if command in BATCHES | STUDIES:
-        return look_up((BATCHES | STUDIES)[command])(rest)
+    if command in (others := BATCHES | IMPORTS | STUDIES):
+        return look_up(others[command])(rest)
     if command in TASKS:
         return run_command(command, TASKS[command], rest)
     print(USAGE, file=sys.stderr)

@@ -167,8 +167,9 @@ def test_decoder_without_attention_has_no_weights(form: str) -> None:
 def test_every_parameter_learns(form: str, attention: dict, gate: bool) -> None:
     decoder, (tokens, memory) = build(form, attention, gate=gate), inputs()
     nn.functional.cross_entropy(unroll(decoder, tokens, memory)[0].flatten(0, 2), tokens.flatten()).backward()
-    idle = [name for name, p in decoder.named_parameters() if p.grad is None or not p.grad.any()]
-    assert idle == []
+    idle = {name for name, p in decoder.named_parameters() if p.grad is None or not p.grad.any()}
+    deaf = form == "whisper" and attention.get("align") == "none"  # it has no other way to the memory
+    assert idle == ({name for name in decoder.state_dict() if name.startswith("bridge.")} if deaf else set())
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -55,19 +55,24 @@ class Score(nn.Module):
 class Dot(Score):
     """(W_q q) . (W_k k), the dot score of Luong et al. 2015 between projections to a common width.
 
-    project=False compares query and value themselves, as in the paper; it needs Q = D and one head.
+    project=False compares query and value themselves, as in the paper; it needs Q = D and one head. query_bias: one is
+    added to the projected query, so that places can be preferred whatever the query is.
     """
 
     source = "Luong, Pham, Manning 2015, section 3.1, dot"
     scale = 1.0
 
-    def __init__(self, query_dim: int, memory_dim: int, dim: int, heads: int = 1, project: bool = True) -> None:
+    def __init__(
+        self, query_dim: int, memory_dim: int, dim: int, heads: int = 1, project: bool = True, query_bias: bool = False
+    ) -> None:
         super().__init__(heads)
+        if query_bias and not project:
+            raise ConfigError("attention: query_bias belongs to a projection; leave it out with project=False")
         if not project and (query_dim != memory_dim or heads != 1):
             raise ConfigError(
                 f"attention: project=False needs equal widths and one head: {query_dim}, {memory_dim}, {heads} heads"
             )
-        self.query_map = Linear(query_dim, dim, bias=False) if project else nn.Identity()
+        self.query_map = Linear(query_dim, dim, bias=query_bias) if project else nn.Identity()
         self.key_map = Linear(memory_dim, dim, bias=False) if project else nn.Identity()
 
     def keys(self, values: Tensor) -> Tensor:
@@ -85,8 +90,10 @@ class ScaledDot(Dot):
 
     source = "Vaswani et al. 2017, eq. 1"
 
-    def __init__(self, query_dim: int, memory_dim: int, dim: int, heads: int = 1, project: bool = True) -> None:
-        super().__init__(query_dim, memory_dim, dim, heads, project)
+    def __init__(
+        self, query_dim: int, memory_dim: int, dim: int, heads: int = 1, project: bool = True, query_bias: bool = False
+    ) -> None:
+        super().__init__(query_dim, memory_dim, dim, heads, project, query_bias)
         self.scale = 1 / math.sqrt(dim // heads if project else query_dim)
 
 

@@ -3,12 +3,14 @@
 from multimodal_attn.decoders.base import Decoder, DecoderConfig, Source, Step
 from multimodal_attn.decoders.lstm import BeforeLSTMDecoder, BetweenLSTMDecoder
 from multimodal_attn.decoders.transformer import TransformerDecoder
+from multimodal_attn.decoders.whisper import WhisperDecoder
 from multimodal_attn.errors import ConfigError
 
 FORMS: dict[str, type[Decoder]] = {
     "between": BetweenLSTMDecoder,
     "before": BeforeLSTMDecoder,
     "transformer": TransformerDecoder,
+    "whisper": WhisperDecoder,
 }
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_attn.attention import Choice, Keys
+from multimodal_attn.errors import ConfigError
 from multimodal_attn.linear import Linear, linear
 from multimodal_attn.memory import Memory
 
@@ -25,7 +26,7 @@ class DecoderConfig:
     Args:
         form: `between` attends between two LSTMs, all tokens at once in training; `before` attends before every step of
             one LSTM and feeds the context in (Bahdanau; Show, Attend and Tell); `transformer` attends in every layer
-            (Vaswani et al. 2017).
+            (Vaswani et al. 2017); `whisper` is that of Radford et al. 2022.
         attention: the mechanism, {score, align, heads, dim} and its options; {align: none} looks at the summary only as
             first state, {align: uniform} at the summary in every step.
         dim: width of the embeddings, the LSTMs or layers, and the projected memory.
@@ -33,23 +34,35 @@ class DecoderConfig:
         dropout: share of numbers dropped from embeddings, memory, and output, or what a Transformer's blocks add.
         layers: of a Transformer.
         positions: how a Transformer tells tokens apart, see positions.py: `sinusoidal` for any length, or `learned`.
+        maps: the weights that a Transformer returns, pairs of a layer and one of its heads, counted from 0; empty for
+            all heads of its last layer.
+        prefix: tokens that a Transformer reads before the start of every sentence.
     """
 
-    form: Literal["between", "before", "transformer"] = "between"
+    form: Literal["between", "before", "transformer", "whisper"] = "between"
     attention: dict[str, Any] = field(default_factory=lambda: {"score": "scaled_dot", "align": "softmax"})
     dim: int = 512
     gate: bool = True
     dropout: float = 0.3
     layers: int = 3
     positions: Literal["sinusoidal", "learned"] = "sinusoidal"
+    maps: tuple[tuple[int, int], ...] = ()
+    prefix: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "maps", tuple(map(tuple, self.maps)))  # lists, where they were read from a file
+        object.__setattr__(self, "prefix", tuple(self.prefix))
+        if (self.maps or self.prefix) and self.form not in ("transformer", "whisper"):
+            raise ConfigError(f"decoder: maps and prefix are a Transformer's; leave them out for {self.form}")
 
 
 class Source(NamedTuple):
-    """A memory made ready for decoding: the keys of the attention, or of each layer's, and the mean of the projected
-    memory (B, D)."""
+    """A memory made ready for decoding: the keys of the attention, or of each layer's, the mean of the projected
+    memory (B, D), and the tokens (B, P) that are read before the start, if any."""
 
     keys: Keys | tuple[Keys, ...]
     summary: Tensor
+    prefix: Tensor | None = None
 
 
 class Step(NamedTuple):
@@ -93,6 +106,11 @@ class Decoder(nn.Module):
         for module in self.modules():
             if isinstance(module, (nn.Dropout, SequenceDropout)):
                 module.train(active)
+
+    @property
+    def n_maps(self) -> int:
+        """Weights per token, 0 without attention."""
+        return getattr(self.attention, "heads", 0)
 
     def bridged(self, memory: Memory) -> Memory:
         """The memory in the decoder's width. (B, S, D)"""

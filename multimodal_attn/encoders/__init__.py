@@ -4,6 +4,7 @@ from multimodal_attn.encoders.audio import AudioEncoder, AudioEncoderConfig
 from multimodal_attn.encoders.framing import Framing
 from multimodal_attn.encoders.image import ImageEncoder, ImageEncoderConfig
 from multimodal_attn.encoders.logmel import SoundBatch, at_speed
+from multimodal_attn.encoders.whisper import WhisperEncoder, WhisperEncoderConfig
 
 __all__ = [
     "AudioEncoder",
@@ -12,5 +13,7 @@ __all__ = [
     "ImageEncoder",
     "ImageEncoderConfig",
     "SoundBatch",
+    "WhisperEncoder",
+    "WhisperEncoderConfig",
     "at_speed",
 ]

@@ -17,6 +17,7 @@ from multimodal_attn.linear import Linear, linear
 from multimodal_attn.memory import Memory
 from multimodal_attn.positions import Sinusoidal
 from multimodal_attn.senses.sound.geometry import SoundGeometry
+from multimodal_attn.sound import MAX_PIECE_SECONDS
 
 CONVOLVED = 4  # frames per position of the convolutions
 
@@ -59,6 +60,7 @@ class AudioEncoder(nn.Module):
     """
 
     sense = "sound"
+    max_seconds = MAX_PIECE_SECONDS
 
     def __init__(self, config: AudioEncoderConfig) -> None:
         super().__init__()

@@ -1,10 +1,11 @@
 """Log-mel front end: waveforms in a batch -> normalised log-mel frames, on the device of the batch."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torchaudio
 from torch import Tensor, nn
+from torchaudio.transforms import MelSpectrogram
 
 from multimodal_attn.memory import Memory
 from multimodal_attn.sound import RATE
@@ -40,6 +41,18 @@ def at_speed(sounds: SoundBatch, speed: float) -> SoundBatch:
     return SoundBatch(samples, lengths.clamp(max=samples.shape[1]))
 
 
+def build_mel(n_fft: int, lowest: float, highest: float, n_mels: int, **options: Any) -> MelSpectrogram:
+    """Samples (B, n) -> power in mel bands (B, n_mels, F), windows of WINDOW samples and a frame for every HOP.
+
+    Its constants are on the CPU also in a model that is on the meta device until it is filled, since no file has them.
+    """
+    with torch.device("cpu"):
+        mel = MelSpectrogram(RATE, n_fft, WINDOW, HOP, lowest, highest, n_mels=n_mels, power=2.0, **options)
+    mel.mel_scale._non_persistent_buffers_set.add("fb")
+    mel.spectrogram._non_persistent_buffers_set.add("window")
+    return mel
+
+
 class LogMel(nn.Module):
     """SoundBatch -> Memory(frames (B, F, 80), mask (B, F)), a frame every 10 ms.
 
@@ -50,13 +63,7 @@ class LogMel(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        with torch.device("cpu"):  # also in a model that is on the meta device until it is filled: no file has these
-            self.mel = torchaudio.transforms.MelSpectrogram(
-                RATE, N_FFT, WINDOW, HOP, LOWEST, HIGHEST, n_mels=N_MELS, center=False, power=2.0
-            )
-        for buffer in ("mel_scale.fb", "spectrogram.window"):  # constants; a checkpoint need not carry them
-            owner, name = buffer.split(".")
-            getattr(self.mel, owner)._non_persistent_buffers_set.add(name)
+        self.mel = build_mel(N_FFT, LOWEST, HIGHEST, N_MELS, center=False)
 
     @torch.no_grad()
     def forward(self, sounds: SoundBatch) -> Memory:

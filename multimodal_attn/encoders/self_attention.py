@@ -12,9 +12,9 @@ from multimodal_attn.positions import GridPositions
 class SelfAttentionLayer(nn.Module):
     """Self-attention and a feed-forward network, each added to its input (Vaswani et al. 2017, section 3.1)."""
 
-    def __init__(self, dim: int, heads: int | None, dropout: float) -> None:
+    def __init__(self, dim: int, heads: int | None, dropout: float, activation: type[nn.Module]) -> None:
         super().__init__()
-        self.places, self.network = SelfAttention(dim, heads), FeedForward(dim)
+        self.places, self.network = SelfAttention(dim, heads), FeedForward(dim, activation)
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
@@ -26,15 +26,22 @@ class SelfAttentionLayer(nn.Module):
 class SelfAttentionEncoder(nn.Module):
     """Memory -> Memory of the same places and width (B, S, D), normalised.
 
-    positions: a module that adds codes to x (B, S, D). heads: None for as many as suit the width.
+    positions: a module that adds codes to x (B, S, D). heads: None for as many as suit the width. activation: of the
+    feed-forward networks.
     """
 
     def __init__(
-        self, dim: int, layers: int, positions: nn.Module, heads: int | None = None, dropout: float = 0.1
+        self,
+        dim: int,
+        layers: int,
+        positions: nn.Module,
+        heads: int | None = None,
+        dropout: float = 0.1,
+        activation: type[nn.Module] = nn.ReLU,
     ) -> None:
         super().__init__()
         self.positions = positions
-        self.layers = nn.ModuleList(SelfAttentionLayer(dim, heads, dropout) for _ in range(layers))
+        self.layers = nn.ModuleList(SelfAttentionLayer(dim, heads, dropout, activation) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, memory: Memory) -> Memory:

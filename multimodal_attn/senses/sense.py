@@ -1,7 +1,7 @@
 """Sense: all that differs between one kind of input and another, from a file to what an encoder takes, and back."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -48,7 +48,8 @@ class Sense:
     """One way in. `model` below is the Model whose encoder and tokenizer it is.
 
     kind: as in geometries, checkpoints and messages. item: what a file becomes. config: of the encoder; its class names
-        the sense too. encoder: config -> the network, which says its `sense`, its `dim` and its `config`.
+        the sense too. configs: of encoders that have another, by their names. encoder: config -> the network, which
+        says its `sense`, its `dim` and its `config`.
     files: what is to be read among paths. read: (source, model) -> the whole of it, MediaError where that cannot be.
     pieces: the same in items that are encoded at once. batch: (items, model) -> what the encoder takes, and where the
         places of each item lie.
@@ -73,3 +74,8 @@ class Sense:
     ahead: int = 1
     at_speed: Callable[[Any, float], Any] | None = None
     timed: bool = False
+    configs: Mapping[str, type] = field(default_factory=dict)
+
+    def config_of(self, name: Any) -> type:
+        """What configures the encoder of this name."""
+        return next((config for known, config in self.configs.items() if known == name), self.config)

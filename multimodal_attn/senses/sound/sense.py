@@ -5,13 +5,24 @@ from typing import Any
 
 import torch
 
-from multimodal_attn.encoders import AudioEncoder, AudioEncoderConfig, SoundBatch, at_speed
+from multimodal_attn.encoders import (
+    AudioEncoder,
+    AudioEncoderConfig,
+    SoundBatch,
+    WhisperEncoder,
+    WhisperEncoderConfig,
+    at_speed,
+)
 from multimodal_attn.reading import read_pieces, read_sound
 from multimodal_attn.senses.sense import Sense
 from multimodal_attn.senses.sound.geometry import SoundGeometry
-from multimodal_attn.sound import MAX_PIECE_SECONDS, RATE, Sound, Source, sound_files
+from multimodal_attn.sound import RATE, Sound, Source, sound_files
 
 AHEAD = 4  # batches that are read before they are sorted by length
+
+
+def build(config: AudioEncoderConfig | WhisperEncoderConfig) -> AudioEncoder | WhisperEncoder:
+    return (WhisperEncoder if isinstance(config, WhisperEncoderConfig) else AudioEncoder)(config)
 
 
 def read(source: Source, model: Any) -> Sound:
@@ -19,11 +30,12 @@ def read(source: Source, model: Any) -> Sound:
 
 
 def pieces(source: Source | Sound, model: Any) -> Iterator[Sound]:
-    """Of at most MAX_PIECE_SECONDS, cut at pauses."""
-    if isinstance(source, Sound) and source.seconds <= MAX_PIECE_SECONDS:
+    """Of as many seconds at most as the encoder hears at once, cut at pauses."""
+    longest = model.encoder.max_seconds
+    if isinstance(source, Sound) and source.seconds <= longest:
         yield source
     else:
-        yield from read_pieces((source.samples, RATE) if isinstance(source, Sound) else source)
+        yield from read_pieces((source.samples, RATE) if isinstance(source, Sound) else source, longest)
 
 
 def batch(sounds: Sequence[Sound], model: Any) -> tuple[SoundBatch, list[SoundGeometry]]:
@@ -38,7 +50,8 @@ SENSE = Sense(
     kind="sound",
     item=Sound,
     config=AudioEncoderConfig,
-    encoder=AudioEncoder,
+    configs={"whisper": WhisperEncoderConfig},
+    encoder=build,
     files=sound_files,
     read=read,
     batch=batch,
