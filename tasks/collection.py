@@ -3,15 +3,18 @@
 import os
 import unicodedata
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from multimodal_attn.errors import DataError
+from multimodal_attn.errors import DataError, MediaError
 from tasks.faults import Fault
 from tasks.layouts import Format, Found, Row, Source, find_texts
 from tasks.tables import SPLITS, split_named
 
+N_OPENED = 8  # files at once
 Roots = str | Path | Sequence[str | Path]
 
 
@@ -29,6 +32,7 @@ class Kind:
 
     item, file, text: its words for an example, for a file and for its text. option: of the file of texts.
     clean: what becomes of a text. clash: why a second row cannot stand beside the first of the same key, if so.
+    check: raises MediaError for a file that is seen to be damaged when it is opened.
     """
 
     formats: Mapping[str, Format]
@@ -40,6 +44,7 @@ class Kind:
     clean: Callable[[str], str]
     key: Callable[[Item], Hashable]
     clash: Callable[[Item, Item], str | None]
+    check: Callable[[Path], None]
 
 
 @dataclass(frozen=True)
@@ -67,9 +72,10 @@ class Collected:
     files: str
 
 
-def collect(place: Place, splits: Collection[str], kind: Kind) -> Collected:
-    """What there is in data sets. All rows of a file are looked at, whatever their split; files are looked for in the
-    splits that are asked for. Raises DataError where a file of texts cannot be found or read."""
+def collect(place: Place, splits: Collection[str], kind: Kind, opened: bool = False) -> Collected:
+    """What there is in data sets. All rows of a file are looked at, whatever their split; files are looked for, and
+    opened if so wished, in the splits that are asked for. Raises DataError where a file of texts cannot be found or
+    read."""
     read: dict[Found, list[Row | Fault]] = {}
     items: dict[str, list[Item]] = {}
     faults: dict[Fault, None] = {}  # a file of all splits is looked at once for each
@@ -84,7 +90,7 @@ def collect(place: Place, splits: Collection[str], kind: Kind) -> Collected:
                 read[found] = list(found.format.read(Source(found.file, folder, found.split)))
             folders = {each: found.folder(place.files, each) for each in SPLITS}
             rows += [_to_item(row, folders, kind) for row in read[found]]
-        chosen = [_find(item, disk, kind) for item in _chosen(rows, split, kind)]
+        chosen = list(_present(_chosen(rows, split, kind), disk, kind, opened))
         items[split] = [item for item in chosen if isinstance(item, Item)]
         faults |= dict.fromkeys(fault for fault in (*rows, *chosen) if isinstance(fault, Fault))
         for row in (item.row for item in rows if isinstance(item, Item) and item.row.speaker):
@@ -123,9 +129,28 @@ def _chosen(items: Iterable[Item | Fault], split: str, kind: Kind) -> Iterator[I
             yield item
 
 
-def _find(item: Item | Fault, disk: "Disk", kind: Kind) -> Item | Fault:
-    if isinstance(item, Fault):
-        return item
+def _present(items: Iterable[Item | Fault], disk: "Disk", kind: Kind, opened: bool) -> Iterator[Item | Fault]:
+    """The items with the paths of their files, each of which is looked for, and opened, once; where that fails the
+    first item of the file is a fault, and the others are left out."""
+    items = list(items)
+    firsts: dict[Path, Item] = {}
+    for item in items:
+        if isinstance(item, Item):
+            firsts.setdefault(item.path, item)
+    found = {path: _find(item, disk, kind) for path, item in firsts.items()}
+    if opened:
+        with ThreadPoolExecutor(N_OPENED) as pool:  # a file on a network disk is mostly waited for
+            found = dict(zip(found, pool.map(partial(_open, kind=kind), found.values()), strict=True))
+    for item in items:
+        if isinstance(item, Fault):
+            yield item
+        elif isinstance(found[item.path], Item):
+            yield replace(item, path=found[item.path].path)
+        elif firsts[item.path] is item:
+            yield found[item.path]
+
+
+def _find(item: Item, disk: "Disk", kind: Kind) -> Item | Fault:
     matches = disk.find(item.path)
     if len(matches) == 1:
         return replace(item, path=matches[0])
@@ -135,6 +160,15 @@ def _find(item: Item | Fault, disk: "Disk", kind: Kind) -> Item | Fault:
     else:
         problem = f"there is no {kind.file} {item.path}; add it or remove the row"
     return Fault("missing" if not matches else "unclear", item.row.where, problem)
+
+
+def _open(item: Item | Fault, kind: Kind) -> Item | Fault:
+    try:
+        if isinstance(item, Item):
+            kind.check(item.path)
+    except MediaError as error:
+        return Fault("damaged", item.row.where, str(error))
+    return item
 
 
 class Disk:

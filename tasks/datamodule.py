@@ -1,10 +1,54 @@
 """What the data of both tasks have in common: which split is served when, and by whose vocabulary."""
 
+import logging
 from typing import Any
 
 import pytorch_lightning as pl
 from tokenizers import Tokenizer
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
+
+from multimodal_attn.errors import MediaError
+
+LOG = logging.getLogger(__name__)
+Index = int | tuple[int, int]
+
+
+class FileDataset(Dataset):
+    """Base of data sets whose items are files, asked for by index or by (index, epoch).
+
+    tolerant: a file that turns out bad costs its example and not the run: it is left out of its batch, and named once
+    by each process that reads. A batch of which nothing is left gets the next item that can be read.
+    """
+
+    def __init__(self, tolerant: bool) -> None:
+        self.tolerant = tolerant
+        self.bad: set[str] = set()
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def __getitems__(self, items: list[Index]) -> list[tuple]:
+        if not self.tolerant:
+            return [self[item] for item in items]
+        good = [read for item in items if (read := self._try(item)) is not None]
+        first, *epoch = items[0] if isinstance(items[0], tuple) else (items[0],)
+        others = ((first + n) % len(self) for n in range(1, len(self)))
+        for other in () if good else others:
+            if (read := self._try((other, *epoch) if epoch else other)) is not None:
+                return [read]
+        return good or [self[items[0]]]
+
+    def _try(self, item: Index) -> tuple | None:
+        try:
+            return self[item]
+        except MediaError as error:
+            self.leave_out(error)
+            return None
+
+    def leave_out(self, error: MediaError) -> None:
+        if str(error) not in self.bad:
+            self.bad.add(str(error))
+            LOG.warning("left out, %d by now: %s", len(self.bad), error)
 
 
 class SequenceData(pl.LightningDataModule):

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from multimodal_attn.encoders import Framing
 from multimodal_attn.media import picture_files, read_picture
@@ -15,7 +15,7 @@ from multimodal_attn.tokens import PAD, build_word_tokenizer, text_to_ids
 from tasks.captioning.datasets import Example, load_splits
 from tasks.captioning.transforms import Augmentation, augment
 from tasks.collection import as_paths
-from tasks.datamodule import SequenceData
+from tasks.datamodule import FileDataset, SequenceData
 from tasks.loader import EpochSampler, ResumableLoader
 
 
@@ -29,7 +29,7 @@ class CaptionBatch(NamedTuple):
     sizes: Tensor
 
 
-class CaptionDataset(Dataset):
+class CaptionDataset(FileDataset):
     """Items are asked for by index (validation: the whole picture) or by (index, epoch) (training: a random view)."""
 
     def __init__(
@@ -39,7 +39,9 @@ class CaptionDataset(Dataset):
         augmentation: Augmentation,
         captions: list[list[list[int]]],
         seed: int,
+        tolerant: bool = False,
     ) -> None:
+        super().__init__(tolerant)
         self.examples, self.framing, self.augmentation = examples, framing, augmentation
         self.captions, self.seed = captions, seed
 
@@ -118,7 +120,7 @@ class CaptioningData(SequenceData):
             paths = picture_files(as_paths(self.predict_paths))
             self.examples[self.split] = [Example(path, (), str(path)) for path in paths]
         if missing := [split for split in wanted if split not in self.examples]:
-            self.examples |= load_splits(splits=missing, **self.source)
+            self.examples |= load_splits(splits=missing, **self.source, opened=True)
 
     def build_tokenizer(self) -> Tokenizer:
         """The vocabulary of the training captions."""
@@ -140,7 +142,7 @@ class CaptioningData(SequenceData):
         examples = self.examples[split]
         captions = [[encode(text) for text in example.captions] for example in examples]
         framing = self.trainer.lightning_module.model.encoder.framing
-        return CaptionDataset(examples, framing, self.augmentation, captions, self.seed)
+        return CaptionDataset(examples, framing, self.augmentation, captions, self.seed, tolerant=True)
 
     def describe(self) -> dict[str, Any]:
         """What the data was, for the model card."""

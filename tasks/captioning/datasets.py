@@ -14,6 +14,7 @@ from pathlib import Path
 from multimodal_attn.media import EXTENSIONS
 from tasks.captioning.formats import FORMATS
 from tasks.collection import Item, Kind, Place, Roots, as_paths, check_not_empty, collect
+from tasks.damage import check_picture
 from tasks.faults import settle
 
 
@@ -45,6 +46,7 @@ def load_splits(
     captions: str | None = None,
     images: str | None = None,
     skip_bad: bool = False,
+    opened: bool = False,
 ) -> dict[str, list[Example]]:
     """The pictures of splits with their captions, in the order of the files.
 
@@ -53,13 +55,13 @@ def load_splits(
     format: a key of FORMATS, or auto: by the files' names and first lines.
     captions, images: the file of captions and the folder of pictures, relative to `root`, where they are not where the
         format usually has them; `{split}` in them stands for the split.
-    skip_bad: leave out, with a warning, what cannot be used.
+    skip_bad: leave out, with a warning, what cannot be used. opened: every file is opened, to see whether it is whole.
 
-    Raises DataError that names file and row of pictures that are missing or in two splits, empty captions, unknown
-    splits, lines that cannot be parsed, all of them at once; or says that a column or all of a split is not there.
-    Raises ConfigError for an unknown format or split.
+    Raises DataError that names file and row of pictures that are missing, damaged or in two splits, empty captions,
+    unknown splits, lines that cannot be parsed, all of them at once; or says that a column or all of a split is not
+    there. Raises ConfigError for an unknown format or split.
     """
-    found = collect(Place(as_paths(root), format, captions, images), splits, PICTURES)
+    found = collect(Place(as_paths(root), format, captions, images), splits, PICTURES, opened)
     settle(found.faults, skip_bad)
     check_not_empty(found.items, found.files, PICTURES)
     return {split: _group_by_picture(items) for split, items in found.items.items()}
@@ -90,4 +92,5 @@ PICTURES = Kind(
     clean=lambda text: " ".join(text.split()),
     key=lambda item: item.path,
     clash=_clash,
+    check=check_picture,
 )

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from multimodal_attn.encoders import SoundBatch
-from multimodal_attn.errors import ConfigError, DataError
+from multimodal_attn.errors import ConfigError, DataError, MediaError
 from multimodal_attn.sound import RATE, read_sound, sound_files
 from multimodal_attn.tokens import PAD, build_piece_tokenizer, text_to_ids
 from tasks.collection import as_paths, check_not_empty
-from tasks.datamodule import SequenceData
+from tasks.datamodule import FileDataset, SequenceData
 from tasks.loader import LengthSampler, ResumableLoader, length_batches
 from tasks.speech.datasets import SOUNDS, Utterance, load_splits, load_word_times
 from tasks.speech.splice import Splicer, quietest
@@ -35,7 +35,7 @@ class SpeechBatch(NamedTuple):
     index: Tensor
 
 
-class SpeechDataset(Dataset):
+class SpeechDataset(FileDataset):
     """Items are asked for by index (validation) or by (index, epoch) (training: short clips are joined and, where there
     is a splicer, others spliced at random).
 
@@ -49,7 +49,9 @@ class SpeechDataset(Dataset):
         join: float,
         seed: int,
         splicer: Splicer | None = None,
+        tolerant: bool = False,
     ) -> None:
+        super().__init__(tolerant)
         self.examples, self.tokenizer, self.seed, self.splicer = examples, tokenizer, seed, splicer
         self.cache: dict[int, np.ndarray] = {}
         self.groups = join_short(examples, join)
@@ -63,8 +65,15 @@ class SpeechDataset(Dataset):
         return [sum(self.length(i) for i in group[:LONGEST_STRING]) for group in self.groups]
 
     def length(self, index: int) -> float:
+        """Seconds, 0 for a sound that cannot be read."""
         seconds = self.examples[index].seconds
-        return len(self.samples(index)) / RATE if seconds is None else seconds
+        try:
+            return len(self.samples(index)) / RATE if seconds is None else seconds
+        except MediaError as error:
+            if not self.tolerant:
+                raise
+            self.leave_out(error)
+            return 0.0
 
     def samples(self, index: int) -> np.ndarray:
         """int16 (n,)"""
@@ -214,7 +223,7 @@ class SpeechData(SequenceData):
             return zlib.crc32(example.id.encode()) < self.val_share * 2**32
 
         shared = bool(self.val_share) and "val" in wanted
-        examples = load_splits(splits=[*wanted, "train"] if shared else wanted, **self.source)
+        examples = load_splits(splits=[*wanted, "train"] if shared else wanted, **self.source, opened=True)
         examples = {split: self._of_sets(each, split) for split, each in examples.items()}
         if self.val_share and "train" in examples:
             if shared:
@@ -234,13 +243,14 @@ class SpeechData(SequenceData):
 
     def train_dataloader(self) -> DataLoader:
         splicer = Splicer(self.examples["train"], self.word_times, self.augmentation.splice)
-        dataset = SpeechDataset(self.examples["train"], self.tokenizer, self.augmentation.join, self.seed, splicer)
+        join = self.augmentation.join
+        dataset = SpeechDataset(self.examples["train"], self.tokenizer, join, self.seed, splicer, tolerant=True)
         ranks = (self.trainer.global_rank, self.trainer.world_size)
         sampler = LengthSampler(dataset.seconds, *self.batch_limits, *self.easy, self.seed, *ranks)
         return ResumableLoader(dataset, sampler, collate_fn=collate, **self.worker_options())
 
     def eval_loader(self, split: str) -> DataLoader:
-        dataset = SpeechDataset(self.examples[split], None, 0.0, self.seed)
+        dataset = SpeechDataset(self.examples[split], None, 0.0, self.seed, tolerant=True)
         batches = length_batches(np.array(dataset.seconds), self.eval_batch_seconds)
         share = [batch.tolist() for batch in batches[self.trainer.global_rank :: self.trainer.world_size]]
         return DataLoader(dataset, batch_sampler=share, collate_fn=collate, **self.worker_options())

@@ -19,6 +19,7 @@ from pathlib import Path
 from multimodal_attn.errors import DataError
 from multimodal_attn.sound import EXTENSIONS
 from tasks.collection import Item, Kind, Place, Roots, as_paths, check_not_empty, collect
+from tasks.damage import check_sound
 from tasks.faults import Fault, settle
 from tasks.speech.formats import FORMATS, normalize_text
 
@@ -65,6 +66,7 @@ def load_splits(
     clips: str | None = None,
     normalize: bool = True,
     skip_bad: bool = False,
+    opened: bool = False,
 ) -> dict[str, list[Utterance]]:
     """The utterances of splits, in the order of the files; of a split that is not there, none.
 
@@ -74,16 +76,16 @@ def load_splits(
     transcripts, clips: the file of transcripts and the folder of sounds, relative to `root`, where they are not where
         the format usually has them; `{split}` in them stands for the split.
     normalize: texts as `normalize_text` makes them, rather than as they are written.
-    skip_bad: leave out, with a warning, what cannot be used.
+    skip_bad: leave out, with a warning, what cannot be used. opened: every file is opened, to see whether it is whole.
 
-    Raises DataError that names file and row of sounds that are missing, empty texts, ids that are there twice, unknown
-    splits, seconds that are no length and lines that cannot be parsed, all of them at once; or says that a column is
-    not there. Raises ConfigError for an unknown format or split. Speakers of val or test who are in train too are
-    logged as a warning.
+    Raises DataError that names file and row of sounds that are missing or damaged, empty texts, ids that are there
+    twice, unknown splits, seconds that are no length and lines that cannot be parsed, all of them at once; or says that
+    a column is not there. Raises ConfigError for an unknown format or split. Speakers of val or test who are in train
+    too are logged as a warning.
     """
     place = Place(as_paths(root), format, transcripts, clips)
     kind = SOUNDS if normalize else replace(SOUNDS, clean=lambda text: " ".join(text.split()))
-    found = collect(place, splits, kind)
+    found = collect(place, splits, kind, opened)
     read = {split: [_to_utterance(item) for item in items] for split, items in found.items.items()}
     settle([*found.faults, *(each for some in read.values() for each in some if isinstance(each, Fault))], skip_bad)
     utterances = {split: [each for each in some if isinstance(each, Utterance)] for split, some in read.items()}
@@ -133,6 +135,7 @@ SOUNDS = Kind(
     clean=normalize_text,
     key=lambda item: (item.row.set, item.row.id),
     clash=_clash,
+    check=check_sound,
 )
 
 
