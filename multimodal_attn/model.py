@@ -1,6 +1,7 @@
 """Model: an encoder, a decoder and their tokenizer, and the way from encoded input to traces."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -86,7 +87,8 @@ def build_model(
     words: WordModelConfig | None = None,
 ) -> Model:
     """A model with fresh parameters (the encoder's may come from a file, see ImageEncoderConfig.weights)."""
-    senses, n_tokens = build_encoder(encoder), tokenizer.get_vocab_size()
+    n_tokens = tokenizer.get_vocab_size()
+    senses = build_encoder(replace(encoder, n_tokens=n_tokens) if hasattr(encoder, "n_tokens") else encoder)
     head = CTCHead(senses.dim, n_tokens) if ctc else None
     fluent = LanguageModel(language, n_tokens) if language else None
     counted = WordModel(words, n_tokens) if words else None

@@ -1,6 +1,7 @@
 """Tokens: text <-> ids, a thin layer over Hugging Face `tokenizers`, whose JSON file travels with every checkpoint."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -10,6 +11,11 @@ NEVER_SAID = (PAD, START, UNKNOWN)
 SPECIALS = ("<pad>", "<start>", "<end>", "<unk>")
 APART = r"[^\p{L}\p{M}\p{N}'\-]+|(?<![\p{L}\p{N}])['\-]+|['\-]+(?![\p{L}\p{N}])"  # what stands between words
 APOSTROPHE = "\u2019"  # the typographic one
+SPACES = r"\s+"
+MARK = "\u2581"  # before a word
+# what no piece reaches across: a Chinese character, a word of other letters, a digit, any other sign
+UNITS = MARK + r"?(?:\p{Han}|(?:(?!\p{Han})[\p{L}\p{M}])+|\p{N}|[^\p{L}\p{M}\p{N}" + MARK + "])|" + MARK
+BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
 
 
 def build_word_tokenizer(texts: Iterable[str], min_count: int = 5) -> Tokenizer:
@@ -63,10 +69,44 @@ def spelled(tokenizer: Tokenizer, token: int) -> str:
     return ("\u2581" if name.startswith("\u0120") else "") + tokenizer.decoder.decode([name])
 
 
+def build_text_tokenizer(texts: Iterable[str], n_pieces: int = 4000) -> Tokenizer:
+    """Pieces of text as it is written: case, punctuation and every script are kept, runs of spaces become one.
+
+    Words are learned in pieces as in `build_piece_tokenizer`; Chinese characters, digits and signs stay single. Letters
+    seen once or never are spelled in the bytes of their UTF-8, so that nothing vanishes and every text comes back.
+    n_pieces counts the SPECIALS and the 256 bytes too.
+    """
+    texts, learner = list(texts), _text_tokenizer(models.BPE())
+    letters = Counter(letter for text in texts for letter in learner.normalizer.normalize_str(text))
+    trainer = trainers.BpeTrainer(
+        vocab_size=n_pieces - len(BYTES),
+        special_tokens=list(SPECIALS),
+        limit_alphabet=1 + sum(n > 1 for n in letters.values()),  # the most frequent ones, and the mark
+        show_progress=False,
+    )
+    learner.train_from_iterator(texts, trainer)
+    learned = json.loads(learner.to_str())["model"]
+    pieces = sorted(learned["vocab"], key=learned["vocab"].get)[len(SPECIALS) :]
+    vocabulary = {piece: n for n, piece in enumerate([*SPECIALS, *BYTES, *pieces])}
+    merges = [tuple(pair) for pair in learned["merges"]]
+    return _text_tokenizer(models.BPE(vocabulary, merges, unk_token=SPECIALS[UNKNOWN], byte_fallback=True))
+
+
 def _piece_tokenizer(model: models.BPE) -> Tokenizer:
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = _plain_words()
     tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+    return tokenizer
+
+
+def _text_tokenizer(model: models.BPE) -> Tokenizer:
+    tokenizer = Tokenizer(model)
+    one_space = normalizers.Replace(Regex(SPACES), " ")
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), one_space, normalizers.Strip()])
+    units = pre_tokenizers.Split(Regex(UNITS), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(split=False), units])
+    spaces, first = decoders.Replace(MARK, " "), decoders.Strip(" ", 1, 0)
+    tokenizer.decoder = decoders.Sequence([spaces, decoders.ByteFallback(), decoders.Fuse(), first])
     return tokenizer
 
 

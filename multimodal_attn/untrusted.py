@@ -8,10 +8,17 @@ from typing import Any, NoReturn
 from tokenizers import Tokenizer
 
 from multimodal_attn.errors import CheckpointError
-from multimodal_attn.tokens import APART, APOSTROPHE, SPECIALS
+from multimodal_attn.tokens import APART, APOSTROPHE, MARK, SPACES, SPECIALS, UNITS
 
 MAX_HEADER = 4 << 20  # bytes
-PARTS = ("BPE", "ByteLevel", "Lowercase", "Metaspace", "NFC", "Sequence", "Strip", "WhitespaceSplit", "WordLevel")
+PARTS = (
+    *("BPE", "ByteFallback", "ByteLevel", "Fuse", "Lowercase", "Metaspace", "NFC", "Sequence", "Strip"),
+    *("WhitespaceSplit", "WordLevel"),
+)
+PATTERNS = {
+    "Replace": ({"Regex": APART}, {"String": APOSTROPHE}, {"Regex": SPACES}, {"String": MARK}),
+    "Split": ({"Regex": UNITS},),
+}
 
 
 def check_file(path: Path, max_bytes: int) -> None:
@@ -104,8 +111,8 @@ def _known(part: Any) -> bool:
         return all(map(_known, part))
     if not isinstance(part, dict):
         return True
-    if part.get("type") == "Replace":
-        return part.get("pattern") in ({"Regex": APART}, {"String": APOSTROPHE})
+    if part.get("type") in PATTERNS:
+        return part.get("pattern") in PATTERNS[part["type"]]
     return part.get("type") in PARTS and all(map(_known, part.values()))
 
 

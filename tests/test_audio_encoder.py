@@ -8,10 +8,10 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from multimodal_attn.encoders import AudioEncoder, AudioEncoderConfig, SoundBatch
-from multimodal_attn.encoders.audio import FlippedBLSTM
 from multimodal_attn.encoders.logmel import FLOOR, HOP, RATE, WINDOW, LogMel
 from multimodal_attn.errors import ConfigError
 from multimodal_attn.memory import Memory
+from multimodal_attn.recurrent import FlippedBLSTM
 
 KINDS = [("conformer", 4, 0), ("conformer", 8, 0), ("transformer", 4, 0), ("transformer", 8, 0)]
 KINDS += [("blstm", 4, 0), ("blstm", 8, 0), ("blstm", 8, 1)]

@@ -16,6 +16,7 @@ from multimodal_attn.errors import ConfigError
 from multimodal_attn.linear import Linear, linear
 from multimodal_attn.memory import Memory
 from multimodal_attn.positions import Sinusoidal
+from multimodal_attn.recurrent import FlippedBLSTM
 from multimodal_attn.senses.sound.geometry import SoundGeometry
 from multimodal_attn.sound import MAX_PIECE_SECONDS
 
@@ -234,33 +235,6 @@ def join_neighbours(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """(B, S, D) -> (B, S / 2, 2 D), the last place alone where S is odd (Chan et al. 2016, eq. 7)."""
     x = functional.pad(x * mask.unsqueeze(-1), (0, 0, 0, x.shape[1] % 2))
     return x.unflatten(1, (-1, 2)).flatten(2), mask[:, ::2]
-
-
-class FlippedBLSTM(nn.Module):
-    """A BLSTM whose backward half is a forward LSTM over the sound reversed within its own length.
-
-    The same function as packing the sequences, which on a CPU is many times slower in training.
-    """
-
-    def __init__(self, input_dim: int, dim: int) -> None:
-        super().__init__()
-        self.ahead = nn.LSTM(input_dim, dim // 2, batch_first=True)
-        self.back = nn.LSTM(input_dim, dim // 2, batch_first=True)
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """x (B, S, X), mask (B, S) -> (B, S, D), zeros on padding."""
-        places = torch.arange(x.shape[1], device=x.device)
-        mirrored = mask.sum(1, keepdim=True) - 1 - places  # (B, S)
-        index = torch.where(mirrored >= 0, mirrored, places)
-        ahead, _ = self.ahead(x)
-        back, _ = self.back(_reorder(x, index))
-        return torch.cat([ahead, _reorder(back, index)], -1).mul_(mask.unsqueeze(-1))
-
-
-def _reorder(x: Tensor, index: Tensor) -> Tensor:
-    """x (B, S, D) by places (B, S): rows as a whole, in a third of `gather`'s time."""
-    first = torch.arange(len(x), device=x.device).unsqueeze(1) * x.shape[1]
-    return x.flatten(0, 1).index_select(0, (first + index).flatten()).view_as(x)
 
 
 def build_transformer(config: AudioEncoderConfig) -> nn.Module:

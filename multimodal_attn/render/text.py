@@ -7,7 +7,10 @@ from PIL import ImageFont
 from PIL.ImageFont import FreeTypeFont
 
 # Pillow's own font holds little more than English; these are looked for among the fonts of the system
-SYSTEM_FONTS = ("NotoSans-Regular.ttf", "DejaVuSans.ttf", "Arial.ttf", "NotoSansCJK-Regular.ttc", "Arial Unicode.ttf")
+SYSTEM_FONTS = (
+    *("NotoSans-Regular.ttf", "DejaVuSans.ttf", "Arial.ttf", "NotoSansCJK-Regular.ttc", "Arial Unicode.ttf"),
+    *("wqy-microhei.ttc", "DroidSansFallbackFull.ttf", "PingFang.ttc", "msyh.ttc"),
+)
 NO_LETTER = "\U0010ffff"  # no font has it, so it is drawn as a font draws whatever it lacks
 
 

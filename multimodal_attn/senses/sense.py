@@ -56,7 +56,7 @@ class Sense:
     figure: full name of what draws a trace over `original(item)`.
     problem: why there is nothing to read in an item, if so. size: what the items of a batch should share. ahead: so
         many batches are read before they are sorted by it. at_speed: what the encoder takes, at another tempo.
-    timed: words have times.
+    timed: words have times. columns: what a row of a trace has beside text and score.
     """
 
     kind: str
@@ -74,6 +74,7 @@ class Sense:
     ahead: int = 1
     at_speed: Callable[[Any, float], Any] | None = None
     timed: bool = False
+    columns: Callable[[Any], dict[str, Any]] = lambda trace: {}
     configs: Mapping[str, type] = field(default_factory=dict)
 
     def config_of(self, name: Any) -> type:
