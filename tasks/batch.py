@@ -2,10 +2,11 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -31,7 +32,7 @@ FORGOTTEN = Token("", 0.0)  # in the place of a token of which only the number i
 class Batch:
     """The work of one command. files: to be read. sense: what they hold. done: what is to be done with them. rows,
     documents, figures: where the results go. formats: of the documents, with the endings of their names. folders: to be
-    made, by their options."""
+    made, by their options. parts: what is read in place of each file, where files are but parts of one."""
 
     files: list[Path]
     sense: str
@@ -41,6 +42,7 @@ class Batch:
     formats: dict[str, str]
     figures: Outputs | None
     folders: dict[str, Path]
+    parts: Mapping[Path, Any] = field(default_factory=dict)
 
     def is_done(self, path: Path) -> bool:
         """Whether an earlier run has left everything that is wanted of a file; an error row is all there is to have."""
@@ -152,9 +154,9 @@ def run_batch(batch: Batch, args: argparse.Namespace, options: dict[str, float |
     with open_writer(batch, maker) as write:
         done = [path for path in batch.files if args.choice is not Choice.OVERWRITE and batch.is_done(path)]
         files = [path for path in batch.files if path not in set(done)]
-        segments = predictor.segments(files, args.batch_size, **options)
+        segments = read_files(predictor, batch, files, args.batch_size, options)
         if batch.figures:
-            segments = draw_figures(batch.figures, predictor, segments)
+            segments = draw_figures(batch, predictor, segments)
         rows = to_rows(segments, args.attention)
         for source, row in tqdm(rows, total=len(files), unit=batch.sense, disable=None, file=sys.stderr):
             if "error" in row:
@@ -168,6 +170,17 @@ def run_batch(batch: Batch, args: argparse.Namespace, options: dict[str, float |
         report(failed, f"{len(failed)} of {len(files)} files could not be {batch.done}:")
         report(batch.problems(), f"results that could not be written: {len(batch.problems())}")
     return 2 if failed or n_failed or batch.problems() else 0
+
+
+def read_files(
+    predictor: Predictor, batch: Batch, files: Sequence[Path], batch_size: int, options: dict[str, float | None]
+) -> Iterator[Segment]:
+    """What comes of each file, or of the part that stands for it, by the file."""
+    names = iter(files)
+    name = next(names, None)
+    for segment in predictor.segments((batch.parts.get(path, path) for path in files), batch_size, **options):
+        yield segment._replace(source=name)
+        name = next(names, None) if segment.last else name
 
 
 def report(lines: Sequence[str], heading: str) -> None:
@@ -227,7 +240,7 @@ def to_row(pieces: Sequence[AttentionTrace], attention: bool) -> Row:
     if attention and len(pieces) == 1:
         return pieces[0].to_dict()
     whole = join_traces([forget_weights(piece) for piece in pieces])
-    row: Row = {"text": whole.text, "score": whole.score}
+    row: Row = {**sense_of(whole.geometry.kind).columns(whole), "text": whole.text, "score": whole.score}
     if sense_of(whole.geometry.kind).timed:
         row["words"] = [
             {"text": word.text, "start": round(word.start, 3), "end": round(word.end, 3)} for word in whole.words
@@ -237,18 +250,19 @@ def to_row(pieces: Sequence[AttentionTrace], attention: bool) -> Row:
     return row | {"pieces": [piece.to_dict() for piece in pieces]} if attention else row
 
 
-def draw_figures(figures: Outputs, predictor: Predictor, segments: Iterable[Segment]) -> Iterator[Segment]:
+def draw_figures(batch: Batch, predictor: Predictor, segments: Iterable[Segment]) -> Iterator[Segment]:
     """The segments, each drawn into a PNG as it passes: talk.png, or talk.001.png and so on where there are several."""
     items, n_drawn = None, 0
     for segment in segments:
         if isinstance(segment.result, AttentionTrace):
             # read once more: to keep the pictures or sounds of a whole batch would take more memory than the model
-            items, n_drawn = items or predictor.pieces(segment.source), n_drawn + 1
+            source = batch.parts.get(segment.source, segment.source)
+            items, n_drawn = items or predictor.pieces(source), n_drawn + 1
             number = "" if segment.last and n_drawn == 1 else f".{n_drawn:03}"
             try:
-                draw_figure(figures, segment, next(items), f"{number}.png")
+                draw_figure(batch.figures, segment, next(items), f"{number}.png")
             except MediaError as error:  # the file has gone meanwhile
-                figures.problems.append(f"no figure of {error}")
+                batch.figures.problems.append(f"no figure of {error}")
         if segment.last:
             items, n_drawn = None, 0
         yield segment

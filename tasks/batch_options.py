@@ -1,6 +1,7 @@
-"""The options of `multimodal-attn caption` and `multimodal-attn transcribe`."""
+"""The options of `multimodal-attn caption`, `transcribe` and `translate`."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.outputs import add_choice
@@ -36,6 +37,16 @@ examples:
   multimodal-attn transcribe talk.mp3 --format srt
   multimodal-attn transcribe recordings/ --out transcripts/ --format jsonl txt vtt --pictures figures/
 """
+TRANSLATE_EPILOG = """formats:
+  jsonl   one line for each sentence: path (file and line), source, text and score (mean log-probability per token), or
+          path and error; --attention adds tokens and weights (docs/trace-format.md)
+  txt     the translations alone, line by line        tsv   sentence, tab, translation
+
+examples:
+  echo "Tom chases Jerry." | multimodal-attn translate -
+  multimodal-attn translate letter.txt --out letter.de.txt --checkpoint checkpoints/translation-en-de
+  multimodal-attn translate letter.txt --out letter.jsonl --attention --pictures figures/
+"""
 
 
 def build_caption_parser() -> argparse.ArgumentParser:
@@ -67,10 +78,21 @@ def build_transcribe_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def build_translate_parser(formats: Sequence[str]) -> argparse.ArgumentParser:
+    description = (
+        "Translate texts: UTF-8 files with a sentence on each line, folders of .txt files, or - for the standard input."
+    )
+    parser = build_parser("translate", description, TRANSLATE_EPILOG, "text", "translation", 32)
+    parser.add_argument("--out", type=Path, help="write to this file instead of the standard output")
+    known = f"{', '.join(formats)} (default: what --out ends in, or jsonl)"
+    parser.add_argument("--format", choices=formats, metavar="FORMAT", help=known)
+    return parser
+
+
 def build_parser(
     command: str, description: str, epilog: str, unit: str, task: str, batch_size: int
 ) -> argparse.ArgumentParser:
-    """What both commands understand."""
+    """What all of them understand."""
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(f"multimodal-attn {command}", None, description, epilog, formatter_class=layout)
     add = parser.add_argument

@@ -14,15 +14,17 @@ USAGE = """usage: multimodal-attn COMMAND ...
 
   caption PATH...            captions for picture files and folders, as JSON Lines
   transcribe PATH...         transcripts for sound files and folders, as JSON Lines, text or subtitles
+  translate PATH...          translations for text files or the standard input (-), line by line
 
   captioning fit             train a captioner       --config tasks/captioning/configs/flickr8k.yaml
   speech fit                 train a transcriber     --config tasks/speech/configs/english.yaml
+  translation fit            train a translator      --config tasks/translation/configs/multi30k.yaml
   language fit               train a language model for the transcriber
 
   captioning validate|test   score one               --ckpt_path checkpoints/captioning-flickr8k
   captioning predict         captions for a split or for --data.predict_paths
   captioning export          write a checkpoint folder from a training checkpoint
-  speech validate|test|predict|export, language validate: the same for sounds and texts
+  speech, translation validate|test|predict|export, language validate: the same for sounds and texts
 
   import whisper SIZE        write a checkpoint folder from OpenAI's published parameters
 
@@ -45,13 +47,18 @@ class Task:
 TASKS = {
     "captioning": Task("tasks.captioning.module.CaptioningModule", "tasks.captioning.datamodule.CaptioningData"),
     "speech": Task("tasks.speech.module.SpeechModule", "tasks.speech.datamodule.SpeechData"),
+    "translation": Task("tasks.translation.module.TranslationModule", "tasks.translation.datamodule.TranslationData"),
     "language": Task(
         "tasks.language.module.LanguageModule",
         "tasks.language.datamodule.TextData",
         ("fit", "validate"),
     ),
 }
-BATCHES = {"caption": "tasks.batch.caption_main", "transcribe": "tasks.batch.transcribe_main"}
+BATCHES = {
+    "caption": "tasks.batch.caption_main",
+    "transcribe": "tasks.batch.transcribe_main",
+    "translate": "tasks.translate.translate_main",
+}
 IMPORTS = {"import": "tasks.whisper.import_main"}
 STUDIES = {"attention": "tasks.attention_command.attention_main", "compare": "tasks.compare.compare_main"}
 

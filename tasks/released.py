@@ -34,7 +34,11 @@ from multimodal_attn.word_model import WordModel, build_word_model
 from tasks.resume import RUNS, WHERE, described_model, find_checkpoint, parameters_in, read_checkpoint
 
 CHECKPOINTS = Path(__file__).resolve().parents[1] / "checkpoints"
-BUNDLED = {"captioning": CHECKPOINTS / "captioning-flickr8k", "speech": CHECKPOINTS / "speech-english"}
+BUNDLED = {
+    "captioning": CHECKPOINTS / "captioning-flickr8k",
+    "speech": CHECKPOINTS / "speech-english",
+    "translation": CHECKPOINTS / "translation-en-zh",
+}
 
 
 def build_parser(task: str) -> argparse.ArgumentParser:

@@ -81,7 +81,7 @@ def parse_row(line: bytes, sense: str) -> Row | None:
 def sense_of(row: Row) -> str:
     geometry = row.get("geometry")
     kind = geometry.get("kind") if isinstance(geometry, dict) else None
-    return kind or ("sound" if "words" in row else "picture")
+    return kind or ("sound" if "words" in row else "text" if "source" in row else "picture")
 
 
 class RowFile:

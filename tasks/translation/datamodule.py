@@ -1,0 +1,140 @@
+"""Sentences and their translations for training, validation, test and prediction, in batches of like length."""
+
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from multimodal_attn.errors import DataError
+from multimodal_attn.senses.text.encoder import TextBatch
+from multimodal_attn.senses.text.media import read_lines, text_files
+from multimodal_attn.tokens import PAD, build_text_tokenizer, text_to_ids
+from tasks.datamodule import SequenceData
+from tasks.loader import LengthSampler, ResumableLoader, length_batches
+from tasks.translation.datasets import Pair, load_pairs
+
+
+class TranslationBatch(NamedTuple):
+    """texts; tokens (B, 1, T), END closes each translation, then PAD; index (B,) of the examples."""
+
+    texts: TextBatch
+    tokens: Tensor
+    index: Tensor
+
+
+class PairDataset(Dataset):
+    """Items are asked for by index (validation) or by (index, epoch) (training), which are the same here.
+
+    most: pairs of which one side has more tokens are left out. targets are empty unless they are to be learned.
+    """
+
+    def __init__(self, examples: list[Pair], tokenizer: Tokenizer, learn: bool, most: float = math.inf) -> None:
+        sources = [found.ids for found in tokenizer.encode_batch([example.source for example in examples])]
+        targets = [text_to_ids(tokenizer, example.target) if learn else [] for example in examples]
+        self.pairs = [pair for pair in zip(sources, targets, strict=True) if max(map(len, pair)) <= most]
+        self.lengths = np.array([max(map(len, pair)) for pair in self.pairs])  # (n,)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, item: int | tuple[int, int]) -> tuple[list[int], list[int], int]:
+        index = item if isinstance(item, int) else item[0]
+        return *self.pairs[index], index
+
+
+def collate(items: list[tuple[list[int], list[int], int]]) -> TranslationBatch:
+    sources, targets, index = zip(*items, strict=True)
+    return TranslationBatch(TextBatch(padded(sources)), padded(targets).unsqueeze(1), torch.tensor(index))
+
+
+def padded(rows: tuple[list[int], ...]) -> Tensor:
+    tokens = torch.full((len(rows), max(map(len, rows))), PAD)
+    for row, ids in zip(tokens, rows, strict=True):
+        row[: len(ids)] = torch.tensor(ids)
+    return tokens
+
+
+class TranslationData(SequenceData):
+    """Sentences and their translations.
+
+    Args:
+        root: data sets, each a folder or a file; several are used together.
+        source: the language that is read, as endings of files and columns of tables name it.
+        target: the language that is written, likewise.
+        format: lines (train.en and train.de), table, tatoeba, anki, or auto, which looks at the files.
+        texts: the file below root, where it has another name than the format's own.
+        skip_bad: leave out, with a warning, pairs that cannot be used.
+        n_pieces: size of the vocabulary of word pieces, which both languages share.
+        batch_tokens: of a training batch, the longest times their number, about.
+        eval_batch_tokens: the same in validation, test and prediction.
+        max_tokens: pairs of which one side is longer are left out of training.
+        n_workers: processes that read.
+        split: what `test` and `predict` read.
+        predict_paths: files of lines for `predict`, instead of a split.
+        seed: draws the order.
+    """
+
+    OF_ROOT = ("format", "texts")  # what says how the data lies
+
+    def __init__(
+        self,
+        root: str | list[str],
+        source: str = "en",
+        target: str = "de",
+        format: str = "auto",
+        texts: str | None = None,
+        skip_bad: bool = False,
+        n_pieces: int = 5000,
+        batch_tokens: int = 1500,
+        eval_batch_tokens: int = 3000,
+        max_tokens: int = 80,
+        n_workers: int = 0,
+        split: str = "test",
+        predict_paths: list[str] | None = None,
+        seed: int = 1,
+    ) -> None:
+        super().__init__()
+        languages = {"source": source, "target": target}
+        self.place = {"root": root, **languages, "format": format, "texts": texts, "skip_bad": skip_bad}
+        self.target, self.n_pieces, self.max_tokens = target, n_pieces, max_tokens
+        self.batch_tokens, self.eval_batch_tokens = batch_tokens, eval_batch_tokens
+        self.n_workers, self.split, self.predict_paths, self.seed = n_workers, split, predict_paths, seed
+        self.examples: dict[str, list[Pair]] = {}
+
+    def setup(self, stage: str) -> None:
+        wanted = {"fit": ("train", "val"), "validate": ("val",), "test": (self.split,), "predict": (self.split,)}[stage]
+        if stage == "predict" and self.predict_paths:
+            lines = (line for path in text_files(self.predict_paths) for line in read_lines(Path(path)))
+            self.examples[self.split] = [Pair(line.text, "", line.name) for line in lines if not line.problem]
+        for split in wanted:
+            if split not in self.examples:
+                self.examples[split] = load_pairs(split=split, **self.place)
+
+    def build_tokenizer(self) -> Tokenizer:
+        """The pieces of both sides of the training pairs."""
+        texts = (text for pair in self.examples["train"] for text in (pair.source, pair.target))
+        return build_text_tokenizer(texts, self.n_pieces)
+
+    def train_dataloader(self) -> DataLoader:
+        dataset = PairDataset(self.examples["train"], self.tokenizer, True, self.max_tokens)
+        if not len(dataset):
+            raise DataError(f"no training pair of at most {self.max_tokens} tokens; set a larger `max_tokens`")
+        ranks = (self.trainer.global_rank, self.trainer.world_size)
+        sampler = LengthSampler(dataset.lengths, self.batch_tokens, seed=self.seed, rank=ranks[0], n_ranks=ranks[1])
+        return ResumableLoader(dataset, sampler, collate_fn=collate, **self.worker_options())
+
+    def eval_loader(self, split: str) -> DataLoader:
+        dataset = PairDataset(self.examples[split], self.tokenizer, False)
+        batches = length_batches(dataset.lengths, self.eval_batch_tokens)
+        share = [batch.tolist() for batch in batches[self.trainer.global_rank :: self.trainer.world_size]]
+        return DataLoader(dataset, batch_sampler=share, collate_fn=collate, **self.worker_options())
+
+    def describe(self) -> dict[str, Any]:
+        """What the data was, for the model card."""
+        sizes = {split: len(examples) for split, examples in self.examples.items()}
+        return {**self.place, "n_examples": sizes, "seed": self.seed}

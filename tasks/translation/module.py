@@ -1,0 +1,66 @@
+"""Translation under Lightning: cross-entropy of the attention decoder; free-running validation."""
+
+from typing import Any
+
+from torch import Tensor
+
+from multimodal_attn.decoders import DecoderConfig
+from multimodal_attn.model import decode
+from multimodal_attn.search import SearchConfig
+from multimodal_attn.senses.text.encoder import TextEncoderConfig
+from multimodal_attn.senses.text.sense import tokenize
+from multimodal_attn.trace import AttentionTrace, Origin
+from tasks.module import LossConfig, SequenceModule
+from tasks.schedule import Schedule
+from tasks.translation.datamodule import TranslationBatch
+from tasks.translation.metrics import translation_scores
+
+
+class TranslationModule(SequenceModule):
+    """A sentence in, its translation out.
+
+    Args:
+        encoder: the network that reads.
+        decoder: the attention decoder that writes.
+        attention: the mechanism, in place of the decoder's own: {score, align, heads, ...}, see `attention list`.
+        search: how translations are searched in validation, test and prediction.
+        loss: what training minimises.
+        schedule: when and how fast what is trained.
+        encoder_from: a checkpoint, folder or file, whose encoder's parameters training starts from.
+        checkpoint: a checkpoint folder to start from; its architecture and vocabulary replace those named here.
+    """
+
+    monitor = "bleu"
+
+    def __init__(
+        self,
+        encoder: TextEncoderConfig = TextEncoderConfig(),  # noqa: B008 (frozen)
+        decoder: DecoderConfig = DecoderConfig(dim=256),  # noqa: B008
+        attention: dict[str, Any] | None = None,
+        search: SearchConfig = SearchConfig(no_repeat=0, max_length=100),  # noqa: B008
+        loss: LossConfig = LossConfig(),  # noqa: B008
+        schedule: Schedule = Schedule(frozen_epochs=0, encoder_lr=1e-3),  # noqa: B008
+        encoder_from: str | None = None,
+        checkpoint: str | None = None,
+    ) -> None:
+        super().__init__(encoder, decoder, attention, search, loss, schedule, encoder_from, checkpoint)
+
+    def training_step(self, batch: TranslationBatch, batch_idx: int) -> Tensor:
+        return self.sentence_loss(self.read_memory(batch.texts), batch.tokens)
+
+    def search_batch(self, batch: TranslationBatch) -> dict[int, AttentionTrace]:
+        """Free-running: the best translation of every sentence, by its index among the examples."""
+        index = batch.index.tolist()
+        _, geometries = tokenize([self.examples[i].source for i in index], self.model.tokenizer)
+        traces = decode(self.model, batch.texts, geometries, self.search, Origin())
+        return dict(zip(index, traces, strict=True))
+
+    def score(self, results: dict[int, AttentionTrace]) -> dict[str, float]:
+        texts = [trace.text for trace in results.values()]
+        references = [self.examples[index].target for index in results]
+        return translation_scores(texts, references, self.trainer.datamodule.target)
+
+    def report(self, results: dict[int, AttentionTrace]) -> str:
+        """Every sentence, its translation and the reference."""
+        examples = ((self.examples[index], trace) for index, trace in sorted(results.items()))
+        return "\n".join(f"{pair.row}\n  {pair.source}\n  {trace.text}\n= {pair.target}\n" for pair, trace in examples)
