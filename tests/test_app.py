@@ -1,6 +1,7 @@
 """The app without a browser: payloads, limits, what the server refuses, and how mistakes are answered."""
 
 import base64
+import io
 import json
 import os
 import re
@@ -27,8 +28,9 @@ from multimodal_attn.sound import RATE, Sound
 from multimodal_attn.trace import AttentionTrace
 from multimodal_attn.ui.app import answer, start
 from multimodal_attn.ui.limits import Room, room
-from multimodal_attn.ui.senses import ASSETS, PICTURE, SENSES, SOUND, Later
-from multimodal_attn.ui.viewer import MAX_FRAMES, PREVIEW_SIDE, STATIC, complete, picture_media, sound_media
+from multimodal_attn.ui.senses import ASSETS, PICTURE, SENSES, SOUND, STATIC, Later
+from multimodal_attn.viewer.payloads import MAX_FRAMES, PREVIEW_SIDE, complete, picture_media, sound_media
+from multimodal_attn.viewer.share import inline
 from tests.fake_captioner import FakeCaptioner, planted_trace
 from tests.fake_listener import SECONDS, FakeListener, heard_trace, tone
 
@@ -52,6 +54,10 @@ def photograph(tmp_path) -> Path:
     path = tmp_path / "dog.png"
     Image.new("RGB", (210, 150), "olive").save(path)
     return path
+
+
+def content_of(media: dict) -> io.BytesIO:
+    return io.BytesIO(base64.b64decode(media["file"]["url"].partition(",")[2]))
 
 
 def test_a_picture_gives_a_waiting_and_then_a_complete_payload(photograph):
@@ -79,14 +85,14 @@ def test_preview_is_bounded_upright_and_carries_no_exif(tmp_path):
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "camera"  # orientation, maker
     Image.new("RGB", (3001, 1999), "olive").save(tmp_path / "large.jpg", exif=exif)
-    media = picture_media(read_picture(tmp_path / "large.jpg"), Room(tmp_path).save)
-    preview = Image.open(media["file"]["path"])
+    media = picture_media(read_picture(tmp_path / "large.jpg"), inline)
+    preview = Image.open(content_of(media))
     assert preview.size == (media["width"], media["height"]) == (1066, PREVIEW_SIDE)
     assert not preview.getexif()
 
 
-def test_small_pictures_are_not_enlarged(tmp_path):
-    media = picture_media(read_picture(np.zeros((1, 1, 3), np.uint8)), Room(tmp_path).save)
+def test_small_pictures_are_not_enlarged():
+    media = picture_media(read_picture(np.zeros((1, 1, 3), np.uint8)), inline)
     assert (media["width"], media["height"]) == (1, 1)
 
 
@@ -311,24 +317,23 @@ def test_a_sound_gives_a_waiting_and_then_a_complete_payload(recording):
     json.dumps(second)
 
 
-def test_the_sound_to_play_is_a_wav_of_the_same_length_without_overflow(tmp_path):
+def test_the_sound_to_play_is_a_wav_of_the_same_length_without_overflow():
     loud = np.array([0.0, 0.5, 1.0, 7.0, -7.0], np.float32)
-    path = sound_media(Sound(loud), Room(tmp_path).save)["file"]["path"]
-    played, rate = soundfile.read(path, dtype="int16")
-    assert rate == RATE and soundfile.info(path).format == "WAV"
+    played, rate = soundfile.read(content_of(sound_media(Sound(loud), inline)), dtype="int16")
+    assert rate == RATE and soundfile.info(content_of(sound_media(Sound(loud), inline))).format == "WAV"
     np.testing.assert_allclose(played, [0, 16384, 32767, 32767, -32768], atol=1)
 
 
-def test_the_spectrogram_of_a_sound_covers_it_and_is_bounded(tmp_path):
+def test_the_spectrogram_of_a_sound_covers_it_and_is_bounded():
     for seconds in (0.01, SECONDS, 179.0):
-        media = sound_media(Sound(np.zeros(round(seconds * RATE), np.float32)), Room(tmp_path).save)
+        media = sound_media(Sound(np.zeros(round(seconds * RATE), np.float32)), inline)
         n_pitches, n_frames = media["spectrogram"]["shape"]
         assert len(base64.b64decode(media["spectrogram"]["data"])) == n_pitches * n_frames <= 80 * MAX_FRAMES
         assert 0 <= n_frames * media["spectrogram"]["step"] - media["seconds"] < media["spectrogram"]["step"]
 
 
-def test_a_sound_of_no_length_still_has_an_axis(tmp_path):
-    media = sound_media(Sound(np.zeros(0, np.float32)), Room(tmp_path).save)
+def test_a_sound_of_no_length_still_has_an_axis():
+    media = sound_media(Sound(np.zeros(0, np.float32)), inline)
     assert media["seconds"] > 0 and media["spectrogram"]["shape"] == (80, 1)
 
 
@@ -346,10 +351,10 @@ def test_a_bad_sound_gives_one_line_that_names_the_file_and_no_folder(tmp_path, 
     assert payload["problem"].startswith(f"{name}: ") and str(tmp_path) not in payload["problem"]
 
 
-def test_a_large_trace_travels_as_a_file(tmp_path):
+def test_a_large_trace_travels_as_a_file():
     weights = np.zeros((4, 10_007, 13), np.float32)
     weights[..., 0] = 1
-    payload = complete({"kind": "sound"}, heard_trace(weights=weights), Room(tmp_path).save)
-    assert "trace" not in payload and len(json.dumps(payload)) < 1_000
-    trace = AttentionTrace.from_json(Path(payload["file"]["path"]).read_text("utf-8"))
+    payload = complete({"kind": "sound"}, heard_trace(weights=weights), inline)
+    assert "trace" not in payload and len(json.dumps(payload | {"file": ""})) < 1_000
+    trace = AttentionTrace.from_json(content_of(payload).read().decode())
     np.testing.assert_array_equal(trace.weights, weights)

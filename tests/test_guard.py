@@ -13,7 +13,7 @@ from multimodal_attn.media import read_picture
 from multimodal_attn.ui.app import Address, start
 from multimodal_attn.ui.events import NO_FILE
 from multimodal_attn.ui.limits import Room
-from multimodal_attn.ui.viewer import image_to_jpeg
+from multimodal_attn.viewer.payloads import image_to_jpeg
 from tests.fake_captioner import FakeCaptioner
 
 META = {"_type": "gradio.FileData"}

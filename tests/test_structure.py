@@ -44,6 +44,7 @@ LAYERS = (
     {"checkpoint"},
     {"predictor"},
     {"render"},
+    {"viewer"},
     {"ui"},
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}

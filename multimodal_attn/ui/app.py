@@ -27,8 +27,10 @@ from multimodal_attn.ui.guard import Guard
 from multimodal_attn.ui.limits import MAX_FILE, room
 from multimodal_attn.ui.line import Line, in_turn
 from multimodal_attn.ui.origin import Names
-from multimodal_attn.ui.senses import ASSETS, PICTURE, SENSES, SOUND, Later, Reader, Sense
-from multimodal_attn.ui.viewer import STATIC, build_viewer, complete, problem, read_static, waiting
+from multimodal_attn.ui.senses import ASSETS, PICTURE, SENSES, SOUND, STATIC, Later, Reader, Sense
+from multimodal_attn.ui.viewer import build_viewer, keep
+from multimodal_attn.viewer.payloads import complete, problem, waiting
+from multimodal_attn.viewer.share import read_static
 
 TITLE = "Where the model looks and listens"
 HEAD = f"<h1>{TITLE}</h1><p>A sentence for a photograph or a recording, and for each word the place it came from.</p>"
@@ -48,13 +50,17 @@ MAX_EVENTS = 100  # under way; the line is full long before
 SOON = "() => new Promise((done) => setTimeout(done, 1500))"  # the page itself comes first
 
 
+def read_page(name: str) -> str:
+    return (STATIC / name).read_text("utf-8")
+
+
 def answer(sense: Sense, reader: Reader, source: str) -> Iterator[dict]:
     """Payloads of one file: the picture or sound at once, then its trace; or the problem, in one line."""
-    save, name = room().save, Path(source).name
+    name = Path(source).name
     try:
-        media = sense.media(source, save)
+        media = sense.media(source, keep)
         yield waiting(media)
-        yield complete(media, reader(source), save)
+        yield complete(media, reader(source), keep)
     except UserError as error:
         yield problem(str(error).replace(source, name))  # the folder means nothing to the reader
     except Exception:
@@ -98,7 +104,7 @@ def build_app(readers: Mapping[str, Reader]) -> gr.Blocks:
                 if isinstance(reader, Later):
                     shown = app.load if sense is PICTURE else tab.select
                     shown(lambda later=reader: open_quietly(later), js=SOON, **OPENING)
-        app.load(None, js=read_static("page.js"), api_visibility="private")
+        app.load(None, js=read_page("page.js"), api_visibility="private")
     return app
 
 
@@ -243,7 +249,7 @@ def start(readers: Mapping[str, Reader], host: str = "127.0.0.1", port: int = 78
             allowed_paths=[],
             app_kwargs={"middleware": [build_guard(address)]},
             theme=build_theme(),
-            css=read_static("page.css"),
+            css=read_static("theme.css") + read_page("page.css"),
         )
     except (OSError, OverflowError) as error:  # overflow: a port above 65535
         raise UserError(f"cannot listen on {host}:{port}, it may be in use; choose another port with --port") from error

@@ -5,7 +5,7 @@ from threading import Condition
 
 import gradio as gr
 
-from multimodal_attn.ui.viewer import problem, queued
+from multimodal_attn.viewer.payloads import problem, queued
 
 MAX_WAITING = 16  # beyond, a wait is longer than anybody's patience
 FULL = f"{MAX_WAITING} people are waiting already; try again in a minute."

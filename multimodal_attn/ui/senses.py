@@ -11,8 +11,9 @@ import gradio as gr
 from multimodal_attn.errors import MediaError
 from multimodal_attn.reading import read_picture, read_sound
 from multimodal_attn.trace import AttentionTrace
-from multimodal_attn.ui.viewer import PREVIEW_SIDE, STATIC, Save, picture_media, sound_media
+from multimodal_attn.viewer.payloads import PREVIEW_SIDE, Save, picture_media, sound_media
 
+STATIC = Path(__file__).parent / "static"
 ASSETS = Path(gr.__file__).parent / "media_assets"  # come with Gradio
 MAX_MINUTES = 3  # of a sound on the page: beyond, neither its weights nor its rows are anything to look at
 

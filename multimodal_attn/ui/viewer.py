@@ -1,38 +1,14 @@
-"""The viewer: shows a trace over its picture or sound. All pointing, playing and drawing happens on the page."""
-
-import base64
-import io
-import json
-import secrets
-from collections.abc import Callable
-from pathlib import Path
+"""The viewer as a part of the page."""
 
 import gradio as gr
-import soundfile
-from PIL.Image import Image, Resampling
 
-from multimodal_attn.media import Picture
-from multimodal_attn.render import frame_seconds, spectrogram
-from multimodal_attn.sound import RATE, Sound
-from multimodal_attn.trace import AttentionTrace
-
-Save = Callable[[bytes, str], str]  # from the content and name of a preview to its path
-STATIC = Path(__file__).parent / "static"
-SCRIPTS = (
-    *("trace.js", "grid.js", "time.js", "colours.js"),
-    *("state.js", "picture.js", "player.js", "sound.js", "draw.js", "health.js", "save.js", "viewer.js"),
-)
-PREVIEW_SIDE = 1600  # pixels; sharp on any screen, and about 0.4 MB as JPEG
-MAX_FRAMES = 4000  # of a spectrogram; 0.4 MB
-MAX_INLINE = 1_000_000  # bytes of a trace within its payload; a longer one is a file that the page fetches
-
-
-def read_static(*names: str) -> str:
-    return "\n".join((STATIC / name).read_text("utf-8") for name in names)
+from multimodal_attn.ui.limits import room
+from multimodal_attn.viewer.payloads import new_id
+from multimodal_attn.viewer.share import read_scripts, read_static
 
 
 def build_viewer(kind: str, **options) -> gr.HTML:
-    """A component that takes one payload at a time, made by `queued`, `waiting`, `complete` or `problem`.
+    """A component that takes one payload at a time, made by the functions of `viewer.payloads`.
 
     kind: "picture" or "sound", which it asks for while it is empty; a payload of either is shown.
     Each payload has an id of its own, for the page is told only of values that differ from the one before.
@@ -42,92 +18,12 @@ def build_viewer(kind: str, **options) -> gr.HTML:
         {"id": new_id(), "kind": kind},
         html_template=read_static("viewer.html"),
         css_template=read_static("viewer.css"),
-        js_on_load=read_static(*SCRIPTS),
+        js_on_load=read_scripts(),
         apply_default_css=False,
         **options,
     )
 
 
-def picture_media(picture: Picture, save: Save) -> dict:
-    """Media of a payload: {kind, name, width, height, file}.
-
-    file is Gradio's FileData with the url of a preview that was saved; width and height are its pixels. The
-    trace speaks of the original's pixels, and the page scales.
-    """
-    image = shrink(picture.image, PREVIEW_SIDE)
-    path = save(image_to_jpeg(image), "picture.jpeg")
-    return {
-        "kind": "picture",
-        "name": Path(picture.name).name,
-        "width": image.width,
-        "height": image.height,
-        "file": gr.FileData(path=path).model_dump(),
-    }
-
-
-def shrink(image: Image, side: int) -> Image:
-    """A copy of at most `side` pixels a side, in the same shape."""
-    small = image.copy()
-    small.thumbnail((side, side), Resampling.LANCZOS)
-    return small
-
-
-def image_to_jpeg(image: Image) -> bytes:
-    """What every browser shows as it is: no EXIF, which would turn an upright picture once more or tell its place."""
-    file = io.BytesIO()
-    plain = image.copy()
-    plain.info.clear()  # Pillow would write the comment of the original
-    plain.save(file, "JPEG", quality=90, comment=b"", exif=b"")
-    return file.getvalue()
-
-
-def sound_media(sound: Sound, save: Save) -> dict:
-    """Media of a payload: {kind, name, seconds, spectrogram, file}.
-
-    spectrogram: {shape [80, frames], step: seconds per frame, data: bytes in base64, lowest pitch first}. file is
-    Gradio's FileData with the url of a WAV, which every browser plays.
-    """
-    levels = spectrogram(sound.samples, RATE, MAX_FRAMES)
-    step = frame_seconds(len(sound.samples), RATE, MAX_FRAMES)
-    path = save(sound_to_wav(sound), "sound.wav")
-    return {
-        "kind": "sound",
-        "name": Path(sound.name).name,
-        "seconds": max(sound.seconds, 1 / RATE),  # an axis needs a length
-        "spectrogram": {"shape": levels.shape, "step": step, "data": base64.b64encode(levels.tobytes()).decode()},
-        "file": gr.FileData(path=path).model_dump(),
-    }
-
-
-def sound_to_wav(sound: Sound) -> bytes:
-    """16-bit samples; what passes full scale is cut off there, as any player would."""
-    file = io.BytesIO()
-    soundfile.write(file, sound.samples.clip(-1, 1), RATE, "PCM_16", format="WAV")
-    return file.getvalue()
-
-
-def new_id() -> str:
-    return secrets.token_hex(8)
-
-
-def queued(n_before: int) -> dict:
-    """Payload of one who waits until `n_before` others have been answered; what is shown stays."""
-    return {"id": new_id(), "before": n_before}
-
-
-def waiting(media: dict) -> dict:
-    """Payload of a picture or sound whose sentence is still to come."""
-    return {"id": new_id(), "media": media}
-
-
-def complete(media: dict, trace: AttentionTrace, save: Save) -> dict:
-    """Payload of a picture or sound and its trace in the schema of docs/trace-format.md, as a file when it is large."""
-    if 8 / 3 * trace.weights.size <= MAX_INLINE:  # two bytes a weight, and base64
-        return {"id": new_id(), "media": media, "trace": trace.to_dict()}
-    path = save(json.dumps(trace.to_dict()).encode(), "trace.json")
-    return {"id": new_id(), "media": media, "file": gr.FileData(path=path).model_dump()}
-
-
-def problem(line: str) -> dict:
-    """Payload of a line to show above the last complete one, which stays."""
-    return {"id": new_id(), "problem": line}
+def keep(content: bytes, name: str) -> dict:
+    """Gradio's name of a file that the page fetches, written into the room of this process."""
+    return gr.FileData(path=room().save(content, name)).model_dump()

@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Locator, Page
 
-from multimodal_attn.ui.viewer import SCRIPTS, read_static
+from multimodal_attn.viewer.share import read_scripts, read_static
 
 MOUNT = """([js, payload]) => {
   const element = document.querySelector("#viewer");
@@ -13,8 +13,8 @@ MOUNT = """([js, payload]) => {
 
 
 def mount(page: Page, payload: dict) -> None:
-    html, style, script = read_static("viewer.html"), read_static("viewer.css"), read_static(*SCRIPTS)
-    page.set_content(f"<style>{read_static('page.css')} #viewer {{ {style} }}</style><div id='viewer'>{html}</div>")
+    html, style, script = read_static("viewer.html"), read_static("viewer.css"), read_scripts()
+    page.set_content(f"<style>{read_static('theme.css')} #viewer {{ {style} }}</style><div id='viewer'>{html}</div>")
     page.evaluate(MOUNT, [script, payload])
 
 

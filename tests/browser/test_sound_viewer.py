@@ -1,6 +1,5 @@
 """The viewer with a sound, by itself: planted weights must lie at their own time, and playing must follow the words."""
 
-import base64
 import re
 from dataclasses import replace
 
@@ -11,8 +10,8 @@ from playwright.sync_api import Page, expect
 from multimodal_attn.senses.sound.geometry import SoundGeometry
 from multimodal_attn.sound import Sound
 from multimodal_attn.trace import AttentionTrace
-from multimodal_attn.ui.limits import Room
-from multimodal_attn.ui.viewer import sound_media, sound_to_wav
+from multimodal_attn.viewer.payloads import sound_media
+from multimodal_attn.viewer.share import inline
 from tests.browser.mounted import mount, pure, selected, words
 from tests.fake_captioner import HOSTILE
 from tests.fake_listener import N_PLACES, PIECES, PLACES, SECONDS, SOUND_GEOMETRY, heard_trace, tone
@@ -42,17 +41,15 @@ IS_PAUSED = "document.querySelector('audio').paused"
 NOW = "document.querySelector('audio').currentTime"
 
 
-def payload(trace: AttentionTrace | None, folder, identity: str = "first", seconds: float = SECONDS) -> dict:
+def payload(trace: AttentionTrace | None, identity: str = "first", seconds: float = SECONDS) -> dict:
     sound = Sound(tone(seconds), name="one.wav")
-    url = "data:audio/wav;base64," + base64.b64encode(sound_to_wav(sound)).decode()
-    media = sound_media(sound, Room(folder).save) | {"file": {"url": url}}
-    return {"id": identity, "media": media} | ({"trace": trace.to_dict()} if trace else {})
+    return {"id": identity, "media": sound_media(sound, inline)} | ({"trace": trace.to_dict()} if trace else {})
 
 
 @pytest.fixture
-def show(page, tmp_path):
+def show(page):
     def show(trace: AttentionTrace | None, **options) -> Page:
-        mount(page, payload(trace, tmp_path, **options))
+        mount(page, payload(trace, **options))
         page.wait_for_function("document.querySelector('audio').readyState > 2")
         return page
 
@@ -268,7 +265,7 @@ def test_words_of_others_are_shown_literally(show):
     assert page.evaluate("window.hacked") is None and page.locator("#viewer img").count() == 1
 
 
-def test_one_viewer_shows_both_senses_in_turn(shown, tmp_path):
+def test_one_viewer_shows_both_senses_in_turn(shown):
     from tests.browser.pictured import payload as picture_payload
     from tests.fake_captioner import planted_trace
 
@@ -276,7 +273,7 @@ def test_one_viewer_shows_both_senses_in_turn(shown, tmp_path):
     expect(words(shown)).to_have_text(["a", "dog", "runs"])
     expect(shown.locator(".stage")).to_be_visible()
     expect(shown.locator(".score")).to_be_hidden()
-    shown.evaluate("show", payload(heard_trace(), tmp_path, "third"))
+    shown.evaluate("show", payload(heard_trace(), "third"))
     expect(shown.locator(".score")).to_be_visible()
     expect(shown.locator(".stage")).to_be_hidden()
 

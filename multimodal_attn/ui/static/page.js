@@ -8,13 +8,15 @@
   const TABS = { picture: 0, sound: 1 };
   const inputOf = (kind) => document.querySelector(`#${kind}-drop input[type=file]`);
   const isShown = (kind) => document.querySelector(`#${kind}-viewer`)?.offsetParent;
+  const viewerOf = (kind) => document.querySelector(`#${kind}-viewer .viewer`);
   const shownKind = () => Object.keys(KINDS).find(isShown) ?? "picture";
 
   // Hands a file to the drop area of its kind, as if chosen there. A tab is drawn when it is first opened.
   async function give(files) {
     if (!files?.length) return;
+    if (files[0].type === "text/html") return openShared(files[0]);
     const kind = Object.keys(KINDS).find((kind) => KINDS[kind].types.test(files[0].type)) ?? shownKind();
-    if (!isShown(kind)) document.querySelectorAll("#senses [role=tab]")[TABS[kind]].click();
+    openTab(kind);
     for (let frames = 300; frames && !inputOf(kind); frames--) await new Promise(requestAnimationFrame);
     const input = inputOf(kind);
     if (!input) return; // no model for it, as the tab says
@@ -22,6 +24,17 @@
     transfer.items.add(files[0]);
     input.files = transfer.files;
     input.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+
+  const openTab = (kind) => isShown(kind) || document.querySelectorAll("#senses [role=tab]")[TABS[kind]].click();
+
+  // A page that the viewer saved: nothing of it goes to the server, and nothing of it is run.
+  async function openShared(file) {
+    const saved = new DOMParser().parseFromString(await file.text(), "text/html").querySelector("script#shared");
+    const kind = Object.keys(KINDS).find((kind) => saved?.dataset.kind === kind) ?? shownKind();
+    openTab(kind);
+    for (let frames = 300; frames && !viewerOf(kind); frames--) await new Promise(requestAnimationFrame);
+    viewerOf(kind)?.dispatchEvent(new CustomEvent("shared", { detail: { name: file.name, text: saved?.textContent } }));
   }
 
   function refusal({ name, type, size }, kind) {
@@ -36,7 +49,7 @@
     const line = kind && event.target.files[0] && refusal(event.target.files[0], kind);
     if (!line) return;
     event.stopPropagation();
-    document.querySelector(`#${kind}-viewer .viewer`).dispatchEvent(new CustomEvent("problem", { detail: line }));
+    viewerOf(kind).dispatchEvent(new CustomEvent("problem", { detail: line }));
   }
 
   function nameExamples() {

@@ -61,6 +61,7 @@ function showTrace(payload) {
   showWords();
   showHealth();
   showHeads();
+  showOrigin();
   draw();
   if (isNew) say(payload.trace.text || nothing());
 }
@@ -133,6 +134,7 @@ viewer.addEventListener("keydown", (event) => {
   else pin(target);
 });
 
+viewer.addEventListener("shared", ({ detail }) => openShared(detail)); // a page that was saved before
 viewer.addEventListener("problem", ({ detail: line }) => showProblem(line)); // found by the page, before any request
 
 for (const choice of [part("smooth"), part("cells")]) {
@@ -147,6 +149,10 @@ part("strength").addEventListener("input", ({ target }) => change({ strength: Nu
 part("save-png").addEventListener("click", () => {
   const word = current() === null ? "" : `-${current() + 1}-${spelled(trace().tokens[current()].text)}`;
   sense().figure().toBlob((blob) => save(blob, `${stem()}${word}.png`));
+});
+part("save-page").hidden = isShared || !window.gradio_config;
+part("save-page").addEventListener("click", async () => {
+  save(new Blob([await sharedPage()], { type: "text/html" }), `${stem()}.html`);
 });
 part("save-json").addEventListener("click", () => {
   save(new Blob([JSON.stringify(trace(), null, 1)], { type: "application/json" }), `${stem()}.json`);

@@ -24,7 +24,8 @@ const view = {
   drawn: null, // what the rows were drawn for
 };
 
-const sense = () => ({ picture, sound })[viewer.dataset.kind];
+const senses = () => ({ picture, sound });
+const sense = () => senses()[viewer.dataset.kind];
 const trace = () => view.complete.trace;
 const current = () => view.hovered ?? view.playing ?? view.pinned;
 const hasMaps = () => view.weights.nHeads > 0;

@@ -1,0 +1,50 @@
+"""One page that shows a trace and needs no server: the viewer's own sources around one payload."""
+
+import base64
+import html
+import json
+import mimetypes
+import re
+from pathlib import Path
+
+from multimodal_attn.trace import AttentionTrace
+from multimodal_attn.viewer.payloads import new_id
+
+STATIC = Path(__file__).parent / "static"
+SCRIPTS = (
+    *("trace.js", "grid.js", "time.js", "colours.js"),
+    *("state.js", "picture.js", "player.js", "sound.js", "draw.js", "health.js", "save.js", "share.js", "viewer.js"),
+)
+
+
+def read_static(*names: str) -> str:
+    return "\n".join((STATIC / name).read_text("utf-8") for name in names)
+
+
+def read_scripts() -> str:
+    """The body of the function that brings a viewer to life; it can make pages as `shared_page` does."""
+    return f"const SHARED = {to_script(read_static('shared.html'))};\n{read_static(*SCRIPTS)}"
+
+
+def to_script(value: object) -> str:
+    """JSON that may stand in a script of a page: nothing in it ends the script."""
+    return json.dumps(value).replace("<", "\\u003c")
+
+
+def inline(content: bytes, name: str) -> dict:
+    """What names a file in a payload, where the file itself is to be in it."""
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    return {"url": f"data:{kind};base64,{base64.b64encode(content).decode()}"}
+
+
+def shared_page(media: dict, trace: AttentionTrace) -> str:
+    """HTML. media: of a payload, with its file `inline`."""
+    parts = {
+        "kind": media["kind"],
+        "title": html.escape(trace.text or media["name"]),
+        "style": f"{read_static('theme.css')}\n#viewer {{ {read_static('viewer.css')} }}",
+        "viewer": read_static("viewer.html"),
+        "payload": to_script({"id": new_id(), "media": media, "trace": trace.to_dict()}),
+        "script": read_scripts(),
+    }
+    return re.sub(r"{{(\w+)}}", lambda found: parts[found[1]], read_static("shared.html"))
