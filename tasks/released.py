@@ -63,6 +63,13 @@ def build_parser(task: str) -> argparse.ArgumentParser:
         help="text whose words and their order become part of the model, such as '{files: [text.txt], manifests: "
         "[manifest.tsv], sets: [ls]}', see `language fit`",
     )
+    parser.add_argument(
+        "--calibrate",
+        nargs="+",
+        type=Path,
+        metavar="PICTURES",
+        help="files and folders of photographs with which to measure where the maps of a captioner lie",
+    )
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     parser.add_argument("--overwrite", action="store_true", help="replace a checkpoint that is there")
     parser.add_argument("--card", type=Path, help="text of the model card, Markdown")
@@ -84,6 +91,10 @@ def export_main(task: str, argv: list[str]) -> int:
         model.language = load_language_model(args.language, model.tokenizer)
     if args.words:
         model.words = count_words(args.words, model.tokenizer)
+    if args.calibrate:
+        from tasks.captioning.mirrors import calibrate
+
+        calibrate(model, search, args.calibrate)
     about = {
         "metrics": _read_json(args.scores) if args.scores else {},
         "provenance": {
