@@ -51,6 +51,19 @@ def guided_attention(weights: Tensor, real: Tensor, n_places: Tensor, width: flo
     return mean_over_tokens((weights * penalty.unsqueeze(-2)).sum(-1), real)
 
 
+def grounding(weights: Tensor, logp: Tensor, tokens: Tensor, real: Tensor) -> Tensor:
+    """The places that a token looks at should name it, each by itself: -log sum_s w_s p_s(token).
+
+    weights (B, M, T, N, S); logp (B, S, V), what each place would say; tokens (B, M, T); real (B, M, T). Mean over real
+    tokens and heads. A mixture of experts (Jacobs, Jordan, Nowlan, Hinton 1991): the places are the experts, attention
+    is their gate. A token that every place would say pulls nowhere, one that few would say pulls to these.
+    """
+    wanted = tokens.flatten(1).unsqueeze(1).expand(-1, logp.shape[1], -1)  # (B, S, M*T)
+    named = logp.float().exp().gather(2, wanted).transpose(1, 2).unflatten(1, tokens.shape[1:])  # (B, M, T, S)
+    chance = (weights * named.unsqueeze(-2)).sum(-1).clamp_min(1e-6)  # (B, M, T, N)
+    return mean_over_tokens(-chance.log(), real)
+
+
 def self_critical(logp: Tensor, rewards: Tensor, real: Tensor) -> Tensor:
     """Policy gradient on sampled sentences (Rennie et al. 2017), the other samples of an input as baseline (Luo 2020).
 

@@ -13,7 +13,7 @@ from multimodal_attn.attention import Choice, reinforce
 from multimodal_attn.checkpoint import describe, load_checkpoint
 from multimodal_attn.ctc import ctc_loss
 from multimodal_attn.decoders import DecoderConfig
-from multimodal_attn.losses import coverage, cross_entropy, doubly_stochastic, guided_attention, mean_entropy
+from multimodal_attn.losses import coverage, cross_entropy, doubly_stochastic, grounding, guided_attention, mean_entropy
 from multimodal_attn.memory import Memory
 from multimodal_attn.model import Model, build_model
 from multimodal_attn.search import SearchConfig
@@ -34,6 +34,7 @@ class LossConfig:
         ctc: share of the CTC loss, the rest is cross-entropy's (Kim, Hori, Watanabe 2017, eq. 8); 0 for no CTC head.
         coverage: weight of the regulariser against looking twice at a place (See, Liu, Manning 2017, eq. 13).
         guided: weight of the one that asks for a diagonal of tokens and time (Tachibana 2018, section 4.1); for sounds.
+        grounding: weight of the one that asks the places a token looks at to name it, each by itself.
         entropy: price of a nat of the weights' mean entropy; below 0 it is a reward, for a wider look.
     """
 
@@ -42,6 +43,7 @@ class LossConfig:
     ctc: float = 0.0
     coverage: float = 0.0
     guided: float = 0.0
+    grounding: float = 0.0
     entropy: float = 0.0
 
 
@@ -105,7 +107,14 @@ class SequenceModule(pl.LightningModule):
         self.log("train/cross_entropy", loss, prog_bar=True)
         if choice is not None:
             loss = loss + draw_loss(choice, logits, tokens)
-        return loss + self.regularisers(weights, real, memory) if weights.shape[-2] else loss
+        if not weights.shape[-2]:
+            return loss
+        if self.loss.grounding:
+            places = decoder.logits(decoder.bridged(memory).values).log_softmax(-1)
+            grounded = grounding(weights.float(), places, tokens, real)
+            self.log("train/grounding", grounded)
+            loss = loss + self.loss.grounding * grounded
+        return loss + self.regularisers(weights, real, memory)
 
     def regularisers(self, weights: Tensor, real: Tensor, memory: Memory) -> Tensor | float:
         """What the weights (B, M, T, N, S) of the real tokens cost, apart from the words."""

@@ -12,6 +12,7 @@ from multimodal_attn.losses import (
     coverage,
     cross_entropy,
     doubly_stochastic,
+    grounding,
     guided_attention,
     mean_entropy,
     self_critical,
@@ -158,10 +159,38 @@ def test_guided_attention_costs_nothing_on_the_diagonal_and_much_away_from_it() 
     assert float(guided_attention(diagonal.flip(2), real, torch.tensor([S]))) > 0.5
 
 
+def places_and_tokens() -> tuple[Tensor, Tensor]:
+    """What each place would say, logp (B, S, V), and tokens (B, M, T)."""
+    torch.manual_seed(4)
+    return torch.randn(B, S, V, dtype=torch.float64).log_softmax(-1), torch.randint(V, (B, M, T))
+
+
+def test_grounding_is_the_mixture_of_what_the_places_would_say() -> None:
+    (weights, real), (logp, tokens) = sentences(), places_and_tokens()
+    expected, n = 0.0, 0
+    for b, m, head in product(range(B), range(M), range(N)):
+        for t in range(LENGTHS[b][m]):
+            said = [exp(float(logp[b, s, tokens[b, m, t]])) for s in range(S)]
+            expected -= log(sum(float(w) * p for w, p in zip(weights[b, m, t, head], said, strict=True)))
+            n += 1
+    assert float(grounding(weights, logp, tokens, real)) == pytest.approx(expected / n)
+
+
+def test_grounding_draws_attention_to_the_only_place_that_names_the_token() -> None:
+    logits = torch.zeros(1, S, V)
+    logits[0, 4, 3] = 6.0  # place 4 says token 3, the others anything
+    energies = torch.zeros(1, 1, 2, 1, S, requires_grad=True)
+    tokens, real = torch.tensor([[[3, 7]]]), torch.ones(1, 1, 2, dtype=torch.bool)
+    grounding(energies.softmax(-1), logits.log_softmax(-1), tokens, real).backward()
+    pulls = -energies.grad[0, 0, :, 0]  # (T, S)
+    assert pulls[0].argmax() == 4 and (pulls[0, :4] < 0).all()
+    assert pulls[1].argmin() == 4 and pulls[1].abs().max() < pulls[0].abs().max() / 3
+
+
 def every_regulariser(weights: Tensor, real: Tensor) -> list[Tensor]:
     n_places = torch.full((B,), S)
     others = [loss(weights, real) for loss in (doubly_stochastic, mean_entropy, coverage)]
-    return [*others, guided_attention(weights, real, n_places)]
+    return [*others, guided_attention(weights, real, n_places), grounding(weights, *places_and_tokens(), real)]
 
 
 def test_padded_tokens_and_empty_sentences_leave_no_trace_in_any_regulariser() -> None:
@@ -176,8 +205,8 @@ def test_padded_tokens_and_empty_sentences_leave_no_trace_in_any_regulariser() -
 
 def test_weights_of_no_heads_and_sentences_of_no_tokens_cost_nothing() -> None:
     weights, real = sentences()
-    assert [float(loss) for loss in every_regulariser(weights[:, :, :, :0], real)] == [0.0] * 4
-    assert [float(loss) for loss in every_regulariser(weights, torch.zeros_like(real))] == [0.0] * 4
+    assert [float(loss) for loss in every_regulariser(weights[:, :, :, :0], real)] == [0.0] * 5
+    assert [float(loss) for loss in every_regulariser(weights, torch.zeros_like(real))] == [0.0] * 5
 
 
 def test_weights_of_exactly_zero_have_a_finite_gradient() -> None:

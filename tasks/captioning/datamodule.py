@@ -13,7 +13,7 @@ from multimodal_attn.encoders import Framing
 from multimodal_attn.media import picture_files, read_picture
 from multimodal_attn.tokens import PAD, build_word_tokenizer, text_to_ids
 from tasks.captioning.datasets import Example, load_splits
-from tasks.captioning.transforms import Augmentation, augment
+from tasks.captioning.transforms import Augmentation, augment, mirror_caption
 from tasks.collection import as_paths
 from tasks.datamodule import FileDataset, SequenceData
 from tasks.loader import EpochSampler, ResumableLoader
@@ -30,7 +30,10 @@ class CaptionBatch(NamedTuple):
 
 
 class CaptionDataset(FileDataset):
-    """Items are asked for by index (validation: the whole picture) or by (index, epoch) (training: a random view)."""
+    """Items are asked for by index (validation: the whole picture) or by (index, epoch) (training: a random view).
+
+    captions: of every example, as ids; mirrored: the same of the picture seen in a mirror.
+    """
 
     def __init__(
         self,
@@ -40,10 +43,11 @@ class CaptionDataset(FileDataset):
         captions: list[list[list[int]]],
         seed: int,
         tolerant: bool = False,
+        mirrored: list[list[list[int]]] | None = None,
     ) -> None:
         super().__init__(tolerant)
         self.examples, self.framing, self.augmentation = examples, framing, augmentation
-        self.captions, self.seed = captions, seed
+        self.captions, self.seed, self.mirrored = captions, seed, mirrored or captions
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -51,10 +55,12 @@ class CaptionDataset(FileDataset):
     def __getitem__(self, item: int | tuple[int, int]) -> tuple[Tensor, list[list[int]], int, tuple[int, int]]:
         index = item if isinstance(item, int) else item[0]
         picture = read_picture(self.examples[index].path, min_side_hint=self.framing.size)
-        image = picture.image
+        image, captions = picture.image, self.captions[index]
         if not isinstance(item, int):
-            image = augment(image, self.framing, self.augmentation, np.random.default_rng((self.seed, *item)))
-        return self.framing.frame(image), self.captions[index], index, (picture.width, picture.height)
+            rng = np.random.default_rng((self.seed, *item))
+            image, mirrored = augment(image, self.framing, self.augmentation, rng)
+            captions = self.mirrored[index] if mirrored else captions
+        return self.framing.frame(image), captions, index, (picture.width, picture.height)
 
 
 def collate(items: list[tuple]) -> CaptionBatch:
@@ -141,8 +147,9 @@ class CaptioningData(SequenceData):
     def _dataset(self, split: str, encode: Any) -> CaptionDataset:
         examples = self.examples[split]
         captions = [[encode(text) for text in example.captions] for example in examples]
+        mirrored = [[encode(mirror_caption(text)) for text in example.captions] for example in examples]
         framing = self.trainer.lightning_module.model.encoder.framing
-        return CaptionDataset(examples, framing, self.augmentation, captions, self.seed, tolerant=True)
+        return CaptionDataset(examples, framing, self.augmentation, captions, self.seed, True, mirrored)
 
     def describe(self) -> dict[str, Any]:
         """What the data was, for the model card."""
