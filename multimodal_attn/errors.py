@@ -2,7 +2,9 @@
 
 
 class UserError(Exception):
-    """Shown as one line, without a traceback; command lines exit with status 2."""
+    """Shown as one line, without a traceback; command lines exit with its status."""
+
+    status = 2
 
 
 class MediaError(UserError):
@@ -23,3 +25,11 @@ class ConfigError(UserError):
 
 class TrainingError(UserError):
     """A run that cannot go on: its numbers are no longer finite, or the disk is full."""
+
+
+class TrainingStopped(UserError):
+    """A run that was asked to stop, and has saved what it had; the status tells the signal, as shells write it."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status

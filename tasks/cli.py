@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
         return run(argv)
     except UserError as error:
         print(f"multimodal-attn: {error}", file=sys.stderr)
-        return 2
+        return error.status
     except BrokenPipeError:  # `... | head`: nobody reads on, which is no mistake
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

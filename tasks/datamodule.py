@@ -1,6 +1,7 @@
 """What the data of both tasks have in common: which split is served when, and by whose vocabulary."""
 
 import logging
+import signal
 from typing import Any
 
 import pytorch_lightning as pl
@@ -75,4 +76,10 @@ class SequenceData(pl.LightningDataModule):
         return self.trainer.lightning_module.model.tokenizer
 
     def worker_options(self) -> dict[str, Any]:
-        return {"num_workers": self.n_workers, "persistent_workers": self.n_workers > 0}
+        ignore = ignore_interrupts if self.n_workers else None
+        return {"num_workers": self.n_workers, "persistent_workers": self.n_workers > 0, "worker_init_fn": ignore}
+
+
+def ignore_interrupts(worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal, but is for the training process to answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

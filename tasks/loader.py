@@ -86,17 +86,24 @@ class LengthSampler:
 
 class ResumableLoader(DataLoader):
     """Counts the batches that were consumed, not those that workers prefetched, so that a resumed epoch neither repeats
-    nor skips one. Lightning saves and restores the state of a loader that has these two methods."""
+    nor skips one. Lightning saves and restores the state of a loader that has these two methods.
 
-    def __init__(self, dataset: Any, sampler: EpochSampler | LengthSampler, **options: Any) -> None:
+    limit: the trainer's `limit_train_batches`, a number of batches or a share of them, after which an epoch is over.
+    """
+
+    def __init__(
+        self, dataset: Any, sampler: EpochSampler | LengthSampler, limit: int | float | None = None, **options: Any
+    ) -> None:
         super().__init__(dataset, batch_sampler=sampler, **options)
         self.consumed, self.epoch = 0, 0
+        limit = 1.0 if limit is None else limit
+        self.per_epoch = int(len(self) * limit) if isinstance(limit, float) else min(len(self), limit)
 
     def __iter__(self) -> Iterator[Any]:
         self.batch_sampler.epoch, self.batch_sampler.first = self.epoch, self.consumed
         for batch in super().__iter__():
             self.consumed += 1
-            if self.consumed == len(self):
+            if self.consumed == self.per_epoch:
                 self.consumed, self.epoch = 0, self.epoch + 1
             yield batch
 

@@ -1,6 +1,5 @@
 """LightningCLI for a task: its own loggers, checkpoints and resuming around Lightning's options."""
 
-import csv
 import errno
 import logging
 import tempfile
@@ -14,18 +13,19 @@ import yaml
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
-from pytorch_lightning.loggers.logger import rank_zero_experiment
+from pytorch_lightning.loggers import TensorBoardLogger
 
 from multimodal_attn.checkpoint import CONFIG, read_config
 from multimodal_attn.configs import json_object
 from multimodal_attn.errors import CheckpointError, ConfigError, TrainingError
 from tasks.callbacks import AttentionHealth, ShowResults, WriteResults
 from tasks.collection import as_paths
+from tasks.curves import ContinuedCSVLogger, ForgetLaterSteps, RunCSVLogger
 from tasks.guard import StopAtNaN
 from tasks.outputs import identities, identity
 from tasks.released import BUNDLED
 from tasks.resume import RUNS, AtomicCheckpointIO, find_checkpoint, remove_left_overs
+from tasks.saving import LastCheckpoint, RestoreLoader
 
 
 class KeepConfig(SaveConfigCallback):
@@ -48,22 +48,6 @@ class KeepConfig(SaveConfigCallback):
         return self.parser.dump(self.config, skip_none=False)
 
 
-class ContinuedCSVLogger(CSVLogger):
-    """A CSVLogger that goes on in the file of the run it resumes, which Lightning's deletes."""
-
-    @property
-    @rank_zero_experiment
-    def experiment(self) -> Any:
-        if self._experiment is None:
-            path = Path(self.log_dir) / "metrics.csv"
-            earlier = path.read_text() if path.exists() else ""
-            writer = super().experiment
-            if earlier:
-                path.write_text(earlier)
-                writer.metrics_keys = next(csv.reader([earlier.splitlines()[0]]))
-        return self._experiment
-
-
 class OneLineParser(LightningArgumentParser):
     """A parser whose errors are one line."""
 
@@ -77,7 +61,7 @@ class TaskCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_lightning_class_args(ModelCheckpoint, "best")
-        parser.add_lightning_class_args(ModelCheckpoint, "last")
+        parser.add_lightning_class_args(LastCheckpoint, "last")
         shared = {"save_top_k": 1, "enable_version_counter": False}
         mode = "min" if self.model_class.lower_is_better else "max"
         best = {"monitor": f"val/{self.model_class.monitor}", "mode": mode, "filename": "best"}
@@ -98,15 +82,12 @@ class TaskCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         config = self.config[self.subcommand]
-        callbacks = [StopAtNaN(), ShowResults(), AttentionHealth(), WriteResults()]
+        callbacks = [RestoreLoader(), StopAtNaN(), ShowResults(), AttentionHealth(), WriteResults()]
         if config["trainer"].get("logger") in (None, True):
-            root, csv_logger = (
-                config["trainer"]["default_root_dir"],
-                ContinuedCSVLogger if config["ckpt_path"] else CSVLogger,
-            )
-            fit = self.subcommand == "fit"
-            kwargs["logger"] = [TensorBoardLogger(root, "", ""), csv_logger(root, "", "")] if fit else False
-            callbacks += [LearningRateMonitor("step")] if fit else []
+            root, fit = config["trainer"]["default_root_dir"], self.subcommand == "fit"
+            table = ContinuedCSVLogger if config["ckpt_path"] else RunCSVLogger
+            kwargs["logger"] = [TensorBoardLogger(root, "", ""), table(root, "", "")] if fit else False
+            callbacks += [LearningRateMonitor("step"), ForgetLaterSteps()] if fit else []
         self.trainer_defaults["callbacks"] = callbacks
         for saver in (self.config_init[self.subcommand][name] for name in ("best", "last")):
             # here and not in the config, so that a checkpoint may be resumed into another folder

@@ -136,7 +136,8 @@ class CaptioningData(SequenceData):
         dataset = self._dataset("train", lambda text: text_to_ids(self.tokenizer, text, self.max_tokens))
         ranks = (self.trainer.global_rank, self.trainer.world_size)
         sampler = EpochSampler(len(dataset), self.batch_size, self.seed, *ranks)
-        return ResumableLoader(dataset, sampler, collate_fn=collate, **self.worker_options())
+        limit = self.trainer.limit_train_batches
+        return ResumableLoader(dataset, sampler, limit, collate_fn=collate, **self.worker_options())
 
     def eval_loader(self, split: str) -> DataLoader:
         dataset = self._dataset(split, lambda text: [])

@@ -172,9 +172,10 @@ class TextData(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         dataset = self._dataset("train")
-        ranks = (self.trainer.global_rank, self.trainer.world_size)
-        sampler = LengthSampler(dataset.lengths, self.batch_tokens, 0, self.seed, *ranks)
-        return ResumableLoader(dataset, sampler, collate_fn=collate)
+        rank, n_ranks = self.trainer.global_rank, self.trainer.world_size
+        sampler = LengthSampler(dataset.lengths, self.batch_tokens, seed=self.seed, rank=rank, n_ranks=n_ranks)
+        limit = self.trainer.limit_train_batches
+        return ResumableLoader(dataset, sampler, limit, collate_fn=collate)
 
     def val_dataloader(self) -> DataLoader:
         dataset = self._dataset("val")

@@ -247,7 +247,8 @@ class SpeechData(SequenceData):
         dataset = SpeechDataset(self.examples["train"], self.tokenizer, join, self.seed, splicer, tolerant=True)
         ranks = (self.trainer.global_rank, self.trainer.world_size)
         sampler = LengthSampler(dataset.seconds, *self.batch_limits, *self.easy, self.seed, *ranks)
-        return ResumableLoader(dataset, sampler, collate_fn=collate, **self.worker_options())
+        limit = self.trainer.limit_train_batches
+        return ResumableLoader(dataset, sampler, limit, collate_fn=collate, **self.worker_options())
 
     def eval_loader(self, split: str) -> DataLoader:
         dataset = SpeechDataset(self.examples[split], None, 0.0, self.seed, tolerant=True)
