@@ -277,7 +277,8 @@ def test_a_checkpoints_format_is_not_that_of_another_root(tmp_path: Path, other:
     assert data("--data.root", other)["batch_size"] == own["batch_size"]
 
 
-@pytest.mark.parametrize("task", ["captioning", "speech"])
+@pytest.mark.parametrize("task", ["captioning", "speech", "translation"])
 def test_a_root_may_be_one_path_or_several(task: str) -> None:
-    roots = {text: parse_settings(task, ["--data.root", text])[1].source["root"] for text in ("a.csv", "[a, b.csv]")}
+    data = {text: parse_settings(task, ["--data.root", text])[1] for text in ("a.csv", "[a, b.csv]")}
+    roots = {text: (each.place if task == "translation" else each.source)["root"] for text, each in data.items()}
     assert roots == {"a.csv": "a.csv", "[a, b.csv]": ["a", "b.csv"]}

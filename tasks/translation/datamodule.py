@@ -83,7 +83,7 @@ class TranslationData(SequenceData):
 
     def __init__(
         self,
-        root: str | list[str],
+        root: list[str] | str,
         source: str = "en",
         target: str = "de",
         format: str = "auto",
@@ -126,7 +126,8 @@ class TranslationData(SequenceData):
             raise DataError(f"no training pair of at most {self.max_tokens} tokens; set a larger `max_tokens`")
         ranks = (self.trainer.global_rank, self.trainer.world_size)
         sampler = LengthSampler(dataset.lengths, self.batch_tokens, seed=self.seed, rank=ranks[0], n_ranks=ranks[1])
-        return ResumableLoader(dataset, sampler, collate_fn=collate, **self.worker_options())
+        limit = self.trainer.limit_train_batches
+        return ResumableLoader(dataset, sampler, limit, collate_fn=collate, **self.worker_options())
 
     def eval_loader(self, split: str) -> DataLoader:
         dataset = PairDataset(self.examples[split], self.tokenizer, False)
