@@ -3,12 +3,14 @@
 import os
 import re
 import secrets
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from multimodal_attn.errors import MediaError
+
+LeftOut = Callable[[Path], None]
 
 
 def path_text(path: object) -> str:
@@ -26,13 +28,19 @@ def printable(path: object) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in path_text(path))
 
 
-def media_files(paths: Sequence[str | Path], extensions: Collection[str]) -> Iterator[Path]:
-    """Files as given, whatever their extension, and those inside folders that have one of `extensions` (lower case).
+class Member(bytes):
+    """The content of a file that has no path of its own, as in an archive; `name` is for messages."""
 
-    Folders are walked recursively and sorted. Paths that do not exist and folders that cannot be listed come out too,
-    so that reading reports them. Hidden entries and links to folders inside a folder are left out; a loop of links is
-    therefore harmless.
-    """
+    name: str
+
+    def __new__(cls, content: bytes, name: str) -> "Member":
+        made = super().__new__(cls, content)
+        made.name = name
+        return made
+
+
+def media_files(paths: Sequence[str | Path], extensions: Collection[str]) -> Iterator[Path]:
+    """Files as given, whatever their extension, and those inside folders, see `files_in`."""
     for path in map(Path, paths):
         if path.is_dir():
             yield from files_in(path, extensions)
@@ -40,14 +48,42 @@ def media_files(paths: Sequence[str | Path], extensions: Collection[str]) -> Ite
             yield path
 
 
-def files_in(folder: Path, extensions: Collection[str]) -> Iterator[Path]:
+def files_in(folder: Path, extensions: Collection[str], left_out: LeftOut = lambda path: None) -> Iterator[Path]:
+    """The files inside a folder that have one of `extensions` (lower case), sorted, one folder at a time; `left_out` is
+    called with each of the others. Hidden entries do not count.
+
+    Links are followed, and every folder is read once, by whatever names it can be reached; a loop of links is therefore
+    harmless. Folders that cannot be listed come out too, so that reading reports them.
+    """
     failed: list[OSError] = []
-    for root, folders, files in os.walk(folder, onerror=failed.append):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    seen = {identity(folder)}
+    for root, folders, files in os.walk(folder, onerror=failed.append, followlinks=True):
+        folders[:] = [name for name in sorted(folders) if name[0] != "." and is_new(Path(root, name), seen)]
         for name in sorted(files):
-            if not name.startswith(".") and Path(name).suffix.lower() in extensions:
-                yield Path(root, name)
+            if not name.startswith("."):
+                if os.path.splitext(name)[1].lower() in extensions:
+                    yield Path(root, name)
+                else:
+                    left_out(Path(root, name))
     yield from (Path(error.filename) for error in failed)
+
+
+def is_new(folder: Path, seen: set[tuple[int, int] | None]) -> bool:
+    """Whether a folder was not seen before; one that cannot be looked at is new, since listing it will tell."""
+    found = identity(folder)
+    if found in seen and found is not None:
+        return False
+    seen.add(found)
+    return True
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """What a file is under each of its names: links, other spellings, other cases. None where there is none."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def open_file(path: Path, name: str, kind: str) -> BinaryIO:

@@ -99,7 +99,7 @@ def decode_picture(source: Source | BinaryIO, name: str, min_side_hint: int = 0)
 def name_of(source: Source) -> str:
     """What messages call the source: its path on one printable line, or its kind."""
     if isinstance(source, np.ndarray | bytes):
-        return "array" if isinstance(source, np.ndarray) else "picture given as bytes"
+        return "array" if isinstance(source, np.ndarray) else getattr(source, "name", "picture given as bytes")
     return printable(getattr(source, "filename", "") or "picture" if isinstance(source, Image) else source)
 
 

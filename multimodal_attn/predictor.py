@@ -81,7 +81,8 @@ class Predictor:
                 pieces = []
 
     def segments(self, sources: Iterable[Source], batch_size: int = 16, **options: Any) -> Iterator[Segment]:
-        """The pieces of every source in order, those of all sources batched by length; one bad source stops nothing.
+        """The pieces of every source in order, those of all sources batched by length; one bad source stops nothing,
+        nor does one that is the MediaError which tells why it is none.
 
         Memory is bounded, however long an input is. Times in a piece's trace are seconds of the whole recording.
         """
@@ -115,6 +116,8 @@ class Predictor:
         """The pieces of a source, each with whether it is the last; an error ends them."""
         before = None
         try:
+            if isinstance(source, MediaError):
+                raise source
             for item in self.pieces(source):
                 if before is not None:
                     yield source, before, False

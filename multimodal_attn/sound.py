@@ -101,7 +101,7 @@ def sound_files(paths: Sequence[str | Path]) -> Iterator[Path]:
 def name_of(source: Source) -> str:
     """What messages call the source: its path on one printable line, or its kind."""
     if isinstance(source, tuple | np.ndarray | bytes):
-        return "sound given as bytes" if isinstance(source, bytes) else "array"
+        return getattr(source, "name", "sound given as bytes") if isinstance(source, bytes) else "array"
     return printable(source)
 
 

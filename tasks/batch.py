@@ -1,40 +1,44 @@
 """`multimodal-attn caption PATH...` and `multimodal-attn transcribe PATH...`: files and folders in, rows out."""
 
 import argparse
-import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from tqdm import tqdm
-
+from multimodal_attn import media, sound
 from multimodal_attn.errors import MediaError, UserError
-from multimodal_attn.files import path_text, printable
-from multimodal_attn.media import picture_files
-from multimodal_attn.predictor import Item, Predictor, Segment, load, search_with
-from multimodal_attn.render import figure_to_png, is_figure, render_figure
+from multimodal_attn.predictor import Predictor, Segment, load, search_with
 from multimodal_attn.senses import sense_of
-from multimodal_attn.sound import sound_files
 from multimodal_attn.trace import AttentionTrace, Token, join_traces
 from tasks.batch_options import build_caption_parser, build_transcribe_parser
-from tasks.outputs import Choice, Outputs, check_not_read, has_ending
+from tasks.figures import FIRST_FIGURES, draw_figures, place_figures
+from tasks.found import MAX_TOLD, Found
+from tasks.inputs import Input, inputs_of
+from tasks.outputs import Choice, Outputs, check_not_read
 from tasks.record import Maker
 from tasks.rows import Row, RowFile, standard_output, write_all
-from tasks.writers import ROWS, check_ending, check_folder, choose_formats, is_file, make_folder, row_to_document
+from tasks.writers import (
+    ROWS,
+    check_ending,
+    check_folder,
+    choose_formats,
+    is_file,
+    make_folder,
+    row_to_document,
+)
 
-FIRST_FIGURES = (".png", ".001.png")  # of a file: one of them is there when it was drawn
 FORGOTTEN = Token("", 0.0)  # in the place of a token of which only the number is wanted
 
 
 @dataclass(frozen=True)
 class Batch:
-    """The work of one command. files: to be read. sense: what they hold. done: what is to be done with them. rows,
+    """The work of one command. found: what is to be read. sense: what it holds. done: what is to be done with it. rows,
     documents, figures: where the results go. formats: of the documents, with the endings of their names. folders: to be
-    made, by their options. parts: what is read in place of each file, where files are but parts of one."""
+    made, by their options."""
 
-    files: list[Path]
+    found: Found
     sense: str
     done: str
     rows: RowFile | None
@@ -42,20 +46,24 @@ class Batch:
     formats: dict[str, str]
     figures: Outputs | None
     folders: dict[str, Path]
-    parts: Mapping[Path, Any] = field(default_factory=dict)
 
-    def is_done(self, path: Path) -> bool:
-        """Whether an earlier run has left everything that is wanted of a file; an error row is all there is to have."""
-        if self.has_failed(path):
-            return self.rows.is_done(path_text(path))
-        found = [self.rows.is_done(path_text(path))] if self.rows else []
-        found += [bool(self.documents) and self.documents.has_one(path, [ending]) for ending in self.formats.values()]
-        found += [self.figures.has_one(path, FIRST_FIGURES)] if self.figures else []
-        return all(found)
+    def is_done(self, input: Input) -> bool:
+        """Whether an earlier run has left everything that is wanted; an error row is all there is to have."""
+        if self.rows and self.rows.has_failed(input.text):
+            return True
+        done = [self.rows.is_done(input.text)] if self.rows else []
+        done += [bool(self.documents) and self.documents.has_one(input, [ending]) for ending in self.formats.values()]
+        done += [self.figures.has_one(input, FIRST_FIGURES)] if self.figures else []
+        return all(done)
 
-    def has_failed(self, path: Path) -> bool:
-        """Whether an earlier run could not use a file."""
-        return bool(self.rows) and path_text(path) in self.rows.found.failed
+    def left(self, choice: Choice) -> Iterator[Input]:
+        """What is to be read, but for what earlier runs have done."""
+        for input in self.found:
+            if choice is Choice.OVERWRITE or not self.is_done(input):
+                yield input
+            else:
+                self.found.n_done += 1
+                self.found.n_failed += bool(self.rows) and self.rows.has_failed(input.text)
 
     def problems(self) -> list[str]:
         return [line for outputs in (self.documents, self.figures) if outputs for line in outputs.problems]
@@ -64,45 +72,38 @@ class Batch:
 def caption_main(argv: list[str]) -> int:
     """Exit status 0, or 2 when a file could not be captioned; the others are, all the same."""
     args = build_caption_parser().parse_args(argv)
-    files = find_files(args, picture_files, "picture")
+    found = find(args, media.EXTENSIONS, "picture")
     if args.out:
         check_ending(args.out, ["jsonl"], "")
         check_folder(args.out)
-    rows = RowFile(args.out, "picture", args.choice, files)
-    figures = place_figures(args, files)
-    batch = Batch(files, "picture", "captioned", rows, None, {}, figures, folders_of(args, None))
+    rows = RowFile(args.out, "picture", args.choice, args.paths)
+    figures = place_figures(args.pictures, args.choice, args.paths)
+    batch = Batch(found, "picture", "captioned", rows, None, {}, figures, folders_of(args, None))
     return run_batch(batch, args, {"beam": args.beam})
 
 
 def transcribe_main(argv: list[str]) -> int:
     """Exit status 0, or 2 when a file could not be transcribed; the others are, all the same."""
     args = build_transcribe_parser().parse_args(argv)
-    files = find_files(args, sound_files, "sound")
-    formats = choose_formats(args.out, args.format, len(files))
+    found = find(args, sound.EXTENSIONS, "sound")
+    formats = choose_formats(args.out, args.format, found.is_one)
     folder = None if args.out is None or is_file(args.out) else args.out
     place = folder / ROWS if folder else args.out
-    rows = RowFile(place, "sound", args.choice, files) if "jsonl" in formats else None
+    rows = RowFile(place, "sound", args.choice, args.paths) if "jsonl" in formats else None
     ending = place.suffix if place else ""
     endings = {format: f".{format}" if folder else ending for format in formats if format != "jsonl"}
-    documents, figures = place_documents(args, files, folder, endings.values()), place_figures(args, files)
-    batch = Batch(files, "sound", "transcribed", rows, documents, endings, figures, folders_of(args, folder))
+    documents = place_documents(args, found.first, folder, endings.values())
+    figures = place_figures(args.pictures, args.choice, args.paths)
+    batch = Batch(found, "sound", "transcribed", rows, documents, endings, figures, folders_of(args, folder))
     options = {name: getattr(args, name) for name in ("beam", "ctc", "lm", "words", "speeds", "consensus")}
     return run_batch(batch, args, options)
 
 
-def find_files(args: argparse.Namespace, find: Callable[[Sequence[Path]], Iterator[Path]], sense: str) -> list[Path]:
-    """The files to read, each once; figures of ours only where they are named one by one."""
+def find(args: argparse.Namespace, extensions: Collection[str], sense: str) -> Found:
+    """Raises UserError where there is nothing."""
     if args.batch_size < 1:
         raise UserError("--batch-size starts at 1")
-    given = set(args.paths)
-    found = list(dict.fromkeys(find(args.paths)))
-    files = [path for path in found if path in given or path.suffix.lower() != ".png" or not is_figure(path)]
-    if len(files) < len(found):
-        print(f"figures of earlier runs left out: {len(found) - len(files)}", file=sys.stderr)
-    if not files:
-        where = ", ".join(map(printable, args.paths))
-        raise UserError(f"no {sense} in {where}; give {sense} files, or folders that hold some")
-    return files
+    return Found(args.paths, lambda left_out: inputs_of(args.paths, extensions, left_out), sense)
 
 
 def folders_of(args: argparse.Namespace, out: Path | None) -> dict[str, Path]:
@@ -110,27 +111,17 @@ def folders_of(args: argparse.Namespace, out: Path | None) -> dict[str, Path]:
 
 
 def place_documents(
-    args: argparse.Namespace, files: Sequence[Path], folder: Path | None, endings: Collection[str]
+    args: argparse.Namespace, first: Input, folder: Path | None, endings: Collection[str]
 ) -> Outputs | None:
     """Where documents go, None if nowhere or to the standard output. Raises UserError where they must not."""
     if args.out is None or not endings:
         return None
-    if not folder:
-        check_not_read("--out", args.out, files)
-    chosen = {} if folder else {files[0]: args.out.stem}
-    outputs = Outputs(folder or args.out.parent, files, args.choice, chosen)
-    outputs.check(endings)
-    return outputs
-
-
-def place_figures(args: argparse.Namespace, files: Sequence[Path]) -> Outputs | None:
-    """Where figures go, None if nowhere. Raises UserError where they must not."""
-    if args.pictures is None:
-        return None
-    if has_ending(args.pictures) and not args.pictures.is_dir():
-        raise UserError(f"--pictures {printable(args.pictures)} is named like a file; name a folder")
-    outputs = Outputs(args.pictures, files, args.choice)
-    outputs.check(FIRST_FIGURES)
+    if folder:
+        return Outputs(folder, args.paths, args.choice)
+    check_not_read("--out", args.out, [first.path])
+    outputs = Outputs(args.out.parent, [first.path], args.choice, args.out.stem)
+    for ending in endings:
+        outputs.check(first, ending)
     return outputs
 
 
@@ -150,46 +141,39 @@ def run_batch(batch: Batch, args: argparse.Namespace, options: dict[str, float |
         make_folder(folder, option)
     origin = predictor.origin(search_with(predictor.search, options))
     maker = {"sense": batch.sense, **asdict(origin), "attention": args.attention}
-    failed = []
+    failed, n_failed = [], 0
     with open_writer(batch, maker) as write:
-        done = [path for path in batch.files if args.choice is not Choice.OVERWRITE and batch.is_done(path)]
-        files = [path for path in batch.files if path not in set(done)]
-        segments = read_files(predictor, batch, files, args.batch_size, options)
+        segments = read(predictor, batch.left(args.choice), args.batch_size, options)
         if batch.figures:
-            segments = draw_figures(batch, predictor, segments)
-        rows = to_rows(segments, args.attention)
-        for source, row in tqdm(rows, total=len(files), unit=batch.sense, disable=None, file=sys.stderr):
+            segments = draw_figures(batch.figures, predictor, segments)
+        for input, row in batch.found.show_progress(to_rows(segments, args.attention)):
             if "error" in row:
-                failed.append(row["error"])
-            write(source, row)
-        if done:
-            print(f"{batch.done} already: {len(done)} of {len(batch.files)} files", file=sys.stderr)
-        if n_failed := sum(map(batch.has_failed, done)):
-            told = f"{n_failed} of them could not be {batch.done}; --retry tries again"
-            print(told, file=sys.stderr)
-        report(failed, f"{len(failed)} of {len(files)} files could not be {batch.done}:")
-        report(batch.problems(), f"results that could not be written: {len(batch.problems())}")
-    return 2 if failed or n_failed or batch.problems() else 0
+                n_failed += 1
+                failed += [row["error"]] if n_failed <= MAX_TOLD else []
+            write(input, row)
+    batch.found.tell(batch.done, failed, n_failed, batch.problems())
+    return 2 if n_failed or batch.found.n_failed or batch.problems() else 0
 
 
-def read_files(
-    predictor: Predictor, batch: Batch, files: Sequence[Path], batch_size: int, options: dict[str, float | None]
-) -> Iterator[Segment]:
-    """What comes of each file, or of the part that stands for it, by the file."""
-    names = iter(files)
-    name = next(names, None)
-    for segment in predictor.segments((batch.parts.get(path, path) for path in files), batch_size, **options):
-        yield segment._replace(source=name)
-        name = next(names, None) if segment.last else name
+def read(
+    predictor: Predictor, inputs: Iterable[Input], batch_size: int, options: dict[str, float | None]
+) -> Iterator[tuple[Input, Segment]]:
+    """The segments of all inputs, each with the input that it is of."""
+    waiting: deque[Input] = deque()
 
+    def sources() -> Iterator:
+        for input in inputs:
+            waiting.append(input)
+            yield input.source
 
-def report(lines: Sequence[str], heading: str) -> None:
-    if lines:
-        print(heading, *lines, sep="\n  ", file=sys.stderr)
+    for segment in predictor.segments(sources(), batch_size, **options):
+        yield waiting[0], segment
+        if segment.last:
+            waiting.popleft()
 
 
 @contextmanager
-def open_writer(batch: Batch, maker: Maker) -> Iterator[Callable[[Path, Row], None]]:
+def open_writer(batch: Batch, maker: Maker) -> Iterator[Callable[[Input, Row], None]]:
     """What takes each row, and the file that it is of, to all its places."""
     with ExitStack() as stack:
         write_row = stack.enter_context(batch.rows.open(maker)) if batch.rows else None
@@ -198,34 +182,34 @@ def open_writer(batch: Batch, maker: Maker) -> Iterator[Callable[[Path, Row], No
         if batch.figures:
             stack.enter_context(batch.figures.open(maker, [".png"]))
 
-        def write(source: Path, row: Row) -> None:
+        def write(input: Input, row: Row) -> None:
             for format, ending in batch.formats.items():
                 if (document := row_to_document(format, row)) is not None:
-                    write_document(batch.documents, source, ending, document.encode())
+                    write_document(batch.documents, input, ending, document.encode())
             if write_row:
                 write_row(row)  # last: a file that has its row has everything
 
         yield write
 
 
-def write_document(documents: Outputs | None, source: Path, ending: str, content: bytes) -> None:
+def write_document(documents: Outputs | None, input: Input, ending: str, content: bytes) -> None:
     if documents is None:
         write_all(standard_output(), content, "the standard output")
     else:
-        documents.put(source, ending, content)
+        documents.put(input, ending, content)
 
 
-def to_rows(segments: Iterable[Segment], attention: bool) -> Iterator[tuple[Path, Row]]:
+def to_rows(segments: Iterable[tuple[Input, Segment]], attention: bool) -> Iterator[tuple[Input, Row]]:
     """One row per file. Of the pieces before only text and word times are kept, unless attention is wanted."""
     pieces: list[AttentionTrace] = []
-    for source, result, last in segments:
+    for input, (_, result, last) in segments:
         if isinstance(result, MediaError):
-            yield source, {"path": path_text(source), "error": str(result)}
+            yield input, {"path": input.text, "error": str(result)}
             pieces = []
             continue
         pieces.append(result if attention else forget_weights(result))
         if last:
-            yield source, {"path": path_text(source), **to_row(pieces, attention)}
+            yield input, {"path": input.text, **to_row(pieces, attention)}
             pieces = []
 
 
@@ -248,26 +232,3 @@ def to_row(pieces: Sequence[AttentionTrace], attention: bool) -> Row:
     if whole.note:
         row["note"] = whole.note
     return row | {"pieces": [piece.to_dict() for piece in pieces]} if attention else row
-
-
-def draw_figures(batch: Batch, predictor: Predictor, segments: Iterable[Segment]) -> Iterator[Segment]:
-    """The segments, each drawn into a PNG as it passes: talk.png, or talk.001.png and so on where there are several."""
-    items, n_drawn = None, 0
-    for segment in segments:
-        if isinstance(segment.result, AttentionTrace):
-            # read once more: to keep the pictures or sounds of a whole batch would take more memory than the model
-            source = batch.parts.get(segment.source, segment.source)
-            items, n_drawn = items or predictor.pieces(source), n_drawn + 1
-            number = "" if segment.last and n_drawn == 1 else f".{n_drawn:03}"
-            try:
-                draw_figure(batch.figures, segment, next(items), f"{number}.png")
-            except MediaError as error:  # the file has gone meanwhile
-                batch.figures.problems.append(f"no figure of {error}")
-        if segment.last:
-            items, n_drawn = None, 0
-        yield segment
-
-
-def draw_figure(figures: Outputs, segment: Segment, item: Item, ending: str) -> None:
-    figure = render_figure(segment.result, sense_of(segment.result.geometry.kind).original(item))
-    figures.put(segment.source, ending, figure_to_png(figure))

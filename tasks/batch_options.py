@@ -26,7 +26,7 @@ TRANSCRIBE_EPILOG = """formats:
   txt     the text        srt, vtt   subtitles        tsv   every word with start and end in milliseconds
 
 where they go:
-  --out FOLDER           FOLDER/transcripts.jsonl, and FOLDER/talk.srt and so on for talk.mp3
+  --out FOLDER           FOLDER/transcripts.jsonl, and FOLDER/2024/talk.srt and so on for recordings/2024/talk.mp3
   --out talk.srt         that file, in the format that its name ends in; jsonl takes any number of recordings
   no --out               the standard output
 
@@ -96,7 +96,10 @@ def build_parser(
     layout = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(f"multimodal-attn {command}", None, description, epilog, formatter_class=layout)
     add = parser.add_argument
-    add("paths", nargs="+", type=Path, metavar="PATH", help=f"a {unit} file, or a folder of them")
+    told = (
+        f"a {unit} file, a folder of them, a tar archive, a pattern in quotes, or - for a list from the standard input"
+    )
+    add("paths", nargs="+", type=Path, metavar="PATH", help=told)
     add("--checkpoint", type=Path, default=BUNDLED[task], help="checkpoint folder (default: %(default)s)")
     add("--beam", type=int, help="hypotheses kept while searching; 1 is greedy (default: the checkpoint's)")
     add("--attention", action="store_true", help="put tokens and attention weights into every row")

@@ -3,15 +3,15 @@
 import argparse
 import errno
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
-from itertools import product
 from pathlib import Path
 
 from multimodal_attn.errors import UserError
-from multimodal_attn.files import printable, write_whole
+from multimodal_attn.files import identity, printable, write_whole
+from tasks.inputs import Input
 from tasks.record import Maker, Record, State
 
 FULL = {errno.ENOSPC, errno.EDQUOT}  # after which no other file can be written either
@@ -64,15 +64,6 @@ def has_ending(path: Path) -> bool:
     return 0 < len(ending) <= 8 and ending.isascii() and ending.isalnum() and not ending.isdecimal()
 
 
-def identity(path: Path) -> tuple[int, int] | None:
-    """What a file is under each of its names: links, other spellings, other cases. None where there is none."""
-    try:
-        found = path.stat()
-    except (OSError, ValueError):
-        return None
-    return found.st_dev, found.st_ino
-
-
 def identities(files: Iterable[Path]) -> frozenset[tuple[int, int]]:
     return frozenset(found for found in map(identity, files) if found)
 
@@ -92,68 +83,69 @@ def check_not_read(option: str, path: Path, files: Iterable[Path]) -> None:
 
 @dataclass
 class Outputs:
-    """A folder of documents or figures, some for each source. problems: what could not be written, and why.
+    """A folder of documents or figures, some for each input. problems: what could not be written, and why.
 
-    names: of every source's, where the user chose it; otherwise they follow from the sources and the record.
+    named: the files to read that were named one by one, which are never written. chosen: the name of the results
+    without their ending, where the user chose it for the one input; otherwise they are named as their inputs, in
+    folders like theirs.
     """
 
     folder: Path
-    sources: Sequence[Path]
+    named: Sequence[Path]
     choice: Choice
-    chosen: Mapping[Path, str] = field(default_factory=dict)
+    chosen: str = ""
     problems: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.record = Record(self.folder)
-        self.read = identities(self.sources)
-        self.names = self.chosen or self.record.names(self.sources)
+        self.read = identities(self.named)
 
-    def place(self, source: Path, suffix: str) -> Path:
-        return self.folder / f"{self.names[source]}{suffix}"
+    def file(self, input: Input, suffix: str) -> str:
+        """Relative to the folder."""
+        return f"{self.chosen or self.record.name(input.path, input.name)}{suffix}"
 
-    def state(self, source: Path, suffix: str) -> State:
-        path = self.place(source, suffix)
-        if os.path.lexists(path) and identity(path) in self.read:
+    def state(self, input: Input, suffix: str) -> State:
+        file = self.file(input, suffix)
+        if os.path.lexists(self.folder / file) and identity(self.folder / file) in self.read:
             return State.FOREIGN
-        return self.record.state(path.name, None if self.chosen else source)
+        return self.record.state(file, None if self.chosen else input.path)
 
-    def has_one(self, source: Path, suffixes: Iterable[str]) -> bool:
-        """Whether one of these was made of the source before, and may have been changed since."""
-        paths = [self.place(source, suffix) for suffix in suffixes]
-        return any(os.path.lexists(path) and self.record.knows(path.name, source) for path in paths)
+    def has_one(self, input: Input, suffixes: Iterable[str]) -> bool:
+        """Whether one of these was made of the input before, and may have been changed since."""
+        files = [self.file(input, suffix) for suffix in suffixes]
+        return any(self.record.knows(file, input.path) and os.path.lexists(self.folder / file) for file in files)
 
-    def check(self, suffixes: Iterable[str]) -> None:
+    def check(self, input: Input, suffix: str) -> None:
         """Before a model is opened. Raises UserError where the one place that the user chose must not be written."""
-        for source, suffix in product(self.chosen, suffixes):
-            state, name = self.state(source, suffix), printable(self.place(source, suffix))
-            if decide(state, self.choice) is Action.REFUSE:
-                raise refusal(name, state)
-            if state is not State.FREE and self.choice is not Choice.OVERWRITE and not self.has_one(source, [suffix]):
-                raise made_otherwise(f"{name} was written of another file")
+        state, name = self.state(input, suffix), printable(self.folder / self.file(input, suffix))
+        if decide(state, self.choice) is Action.REFUSE:
+            raise refusal(name, state)
+        if state is not State.FREE and self.choice is not Choice.OVERWRITE and not self.has_one(input, [suffix]):
+            raise made_otherwise(f"{name} was written of another file")
 
     @contextmanager
     def open(self, maker: Maker, suffixes: Sequence[str]) -> Iterator[None]:
         """While results are put, which no other process does. Raises UserError where results are there that another
         model wrote, or this one with other options; `suffixes` are those of all results."""
-        places = [self.place(source, suffix).name for source, suffix in product(self.chosen, suffixes)]
-        with self.record.held(places[0] if places else "", maker):
-            if not self.chosen:
-                self.names = self.record.names(self.sources)
-                places = [name for name in self.record.entries if name.endswith(tuple(suffixes))]
-            if self.choice is not Choice.OVERWRITE and (how := self.record.made_otherwise(places)):
+        with self.record.held(f"{self.chosen}{suffixes[0]}" if self.chosen else "", maker):
+            files = [f"{self.chosen}{suffix}" for suffix in suffixes] if self.chosen else self.record.known
+            old = (file for file in files if file.endswith(tuple(suffixes)))
+            if self.choice is not Choice.OVERWRITE and (how := self.record.made_otherwise(old)):
                 raise made_otherwise(how)
             yield
 
-    def put(self, source: Path, suffix: str, content: bytes) -> None:
+    def put(self, input: Input, suffix: str, content: bytes) -> None:
         """Write a result, or say in `problems` why not. Raises UserError only when nothing more can be written."""
-        path, state = self.place(source, suffix), self.state(source, suffix)
-        action = decide(state, self.choice)
+        file, state = self.file(input, suffix), self.state(input, suffix)
+        path, action = self.folder / file, decide(state, self.choice)
         if action is Action.REFUSE:
             self.problems.append(f"{printable(path)}: {state.value}, and is left as it is")
         if action is not Action.WRITE:
             return
         try:
-            self.record.add(path.name, "" if self.chosen else self.names[source], source, content)
+            self.record.add(file, "" if self.chosen else file.removesuffix(suffix), input.path, content)
+            if path.parent != self.folder:
+                path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, content)
         except OSError as error:
             if error.errno in FULL:

@@ -13,12 +13,12 @@ import json
 import os
 import stat
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from multimodal_attn.errors import UserError
 from multimodal_attn.files import printable
@@ -40,9 +40,8 @@ class State(Enum):
     FOREIGN = "was not written by this command"
 
 
-@dataclass(frozen=True)
-class Entry:
-    """name: of the source's results here without extension, "" where the user chose it. source: relative to the folder,
+class Entry(NamedTuple):
+    """name: of the source's results here without an ending, "" where the user chose it. source: relative to the folder,
     "" of rows. makers: by the hash of each content that was written, the hash of what made it."""
 
     name: str
@@ -50,21 +49,32 @@ class Entry:
     makers: dict[str, str]
 
 
+class Known(NamedTuple):
+    """An Entry in a sixth of its memory: short hashes."""
+
+    source: int
+    makers: tuple[tuple[int, int], ...]
+
+
 class Record:
     """Which files of a folder are ours, by their names. The file is only ever added to, and only while it is held."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._read(read_lines(folder / RECORD))
+        self.folder, self.root = folder, os.path.realpath(folder)
+        with suppress(OSError), open_record(folder / RECORD, os.O_RDONLY) as file:
+            self._read(file)
+            return
+        self._read([])
 
     def _read(self, lines: Iterable[bytes]) -> None:
-        self.entries: dict[str, Entry] = {}
-        self.makers: dict[str, Maker] = {}
+        self.known: dict[str, Known] = {}  # by the names of files
+        self.makers: dict[int, Maker] = {}
+        self.taken: dict[int, int] = {}  # names, and the sources that they belong to
         for line in lines:
             match parse_line(line):
                 case (str(key), dict(maker)):
-                    self.makers[key] = maker
-                case (str(file), Entry() as entry) if os.path.lexists(self.folder / file):
+                    self.makers[short(key)] = maker
+                case (str(file), Entry() as entry):
                     self._learn(file, entry)
 
     @contextmanager
@@ -74,40 +84,45 @@ class Record:
 
         Raises UserError when another process has the place, or when the record cannot be written.
         """
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
         with ExitStack() as stack:
             try:
-                number = os.open(self.folder / RECORD, flags, 0o666)
-                self._file = stack.enter_context(os.fdopen(number, "r+b", buffering=0))
+                flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
+                self._file = stack.enter_context(open_record(self.folder / RECORD, flags))
                 lock(self._file, place, printable(self.folder / place))
-                self._read(self._file.read().splitlines())
+                # the lock goes when any descriptor of the file is closed, so this one stays open too
+                self._read(stack.enter_context(os.fdopen(os.dup(self._file.fileno()), "rb")))
                 self._begin(maker)
             except OSError as error:
                 raise UserError(f"{printable(self.folder / RECORD)} cannot be written: {error.strerror}") from error
             yield
 
     def _begin(self, maker: Maker) -> None:
-        self._maker = digest(json.dumps(maker, sort_keys=True).encode())
-        if self._maker not in self.makers:
-            self._add({"maker": self._maker, "is": maker})
-            self.makers[self._maker] = maker
+        self._hash = digest(json.dumps(maker, sort_keys=True).encode())
+        if short(self._hash) not in self.makers:
+            self._add({"maker": self._hash, "is": maker})
+            self.makers[short(self._hash)] = maker
 
     def made_otherwise(self, files: Iterable[str]) -> str | None:
         """Which of the files, if any, was written by another model or with other options, and how."""
+        now = self.makers[short(self._hash)]
         for file in files:
-            if (key := self._maker_of(file)) not in (None, self._maker):
-                before, now = self.makers.get(key), self.makers[self._maker]
-                if before is None or before.get("sense") == now["sense"]:
-                    return f"{printable(self.folder / file)} was written {difference(before, now)}"
+            before = self._maker_of(file)
+            if before != now and (before is None or before.get("sense") == now["sense"]):
+                return f"{printable(self.folder / file)} was written {difference(before, now)}"
         return None
 
-    def _maker_of(self, file: str) -> str | None:
-        makers = self.entries[file].makers if file in self.entries else {}
-        if len(set(makers.values())) < 2:
-            return next(iter(makers.values()), None)
+    def _maker_of(self, file: str) -> Maker | None:
+        """Of the file that is there; the one of this command if there is none."""
+        makers = dict(self.known[file].makers) if file in self.known else {}
+        mine = short(self._hash)
+        if set(makers.values()) <= {mine} or not os.path.lexists(self.folder / file):
+            return self.makers[mine]
+        if len(set(makers.values())) == 1:
+            return self.makers.get(next(iter(makers.values())))
         with suppress(OSError):  # written, or about to be written, in several ways
-            return makers.get(digest((self.folder / file).read_bytes()))
-        return None
+            key = makers.get(short(digest((self.folder / file).read_bytes())), mine)
+            return self.makers.get(key)
+        return self.makers[mine]
 
     def state(self, file: str, source: Path | None) -> State:
         """Of a file of the folder that is to be made from `source`; None is anything."""
@@ -117,23 +132,24 @@ class Record:
         if not self.knows(file, source) or not stat.S_ISREG(path.lstat().st_mode):
             return State.FOREIGN
         try:
-            return State.OURS if digest(path.read_bytes()) in self.entries[file].makers else State.CHANGED
+            content = short(digest(path.read_bytes()))
+            return State.OURS if content in dict(self.known[file].makers) else State.CHANGED
         except OSError:
             return State.CHANGED
 
     def knows(self, file: str, source: Path | None) -> bool:
         """Whether a file that is there was made here from `source`; None is anything."""
-        entry = self.entries.get(file)
-        return entry is not None and (source is None or entry.source == self.relative(source))
+        known = self.known.get(file)
+        return known is not None and (source is None or known.source == short(self.relative(source)))
 
     def add(self, file: str, name: str, source: Path, content: bytes) -> None:
         """Before the file is written, so that a kill in between leaves nothing that is ours and unknown."""
-        self._add_entry(file, Entry(name, self.relative(source), {digest(content): self._maker}))
+        self._add_entry(file, Entry(name, self.relative(source), {digest(content): self._hash}))
 
     def add_rows(self, file: str) -> None:
         """Before the first row is written to a file that is empty."""
-        self.entries.pop(file, None)
-        self._add_entry(file, Entry("", "", {"": self._maker}))
+        self.known.pop(file, None)
+        self._add_entry(file, Entry("", "", {"": self._hash}))
 
     def _add_entry(self, file: str, entry: Entry) -> None:
         [(content, maker)] = entry.makers.items()
@@ -144,36 +160,41 @@ class Record:
         # ASCII carries names that are not UTF-8; the newline before ends what a full disk cut short
         self._file.write(b"\n" + json.dumps(line).encode() + b"\n")
 
-    def names(self, files: Sequence[Path]) -> dict[Path, str]:
-        """A name for the results of each file: the one that it has here already, or else its own, with a number where
-        another file has that."""
-        known = {entry.source: entry.name for entry in self.entries.values() if is_name(entry.name, entry.source)}
-        names = {path: known[source] for path in files if (source := self.relative(path)) in known}
-        taken = {fold(name) for name in known.values()}
-        for path in files:
-            if path not in names:
-                names[path] = free_name(path.stem, taken)
-                taken.add(fold(names[path]))
-        return names
+    def name(self, source: Path, wanted: str) -> str:
+        """Of the results of a source: the name that is wanted, with a number where another source has that."""
+        me, base, n = short(self.relative(source)), shorten(wanted), 1
+        name = base
+        while self.taken.setdefault(short(fold(name)), me) != me:
+            n += 1
+            name = f"{base}-{n}"
+        return name
 
     def relative(self, source: Path) -> str:
         """Relative, so that a folder that is moved with its results knows them."""
-        place, folder = os.path.realpath(source.parent), os.path.realpath(self.folder)
-        try:
-            return os.path.join(os.path.relpath(place, folder), source.name)
-        except ValueError:  # another drive
-            return os.path.join(place, source.name)
+        return os.path.join(relative_folder(source.parent, self.root), source.name)
 
     def _learn(self, file: str, entry: Entry) -> None:
-        before = self.entries.get(file)
-        self.entries[file] = replace(entry, makers=(before.makers if before else {}) | entry.makers)
+        source = short(entry.source)
+        makers = {short(content): short(maker) for content, maker in entry.makers.items()}
+        before = dict(self.known[file].makers) if file in self.known else {}
+        self.known[file] = Known(source, tuple((before | makers).items()))
+        if entry.name:
+            self.taken[short(fold(entry.name))] = source
 
 
-def read_lines(path: Path) -> list[bytes]:
+@lru_cache(1_000)
+def relative_folder(folder: Path, root: str) -> str:
+    place = os.path.realpath(folder)
     try:
-        return path.read_bytes().splitlines() if path.is_file() and not path.is_symlink() else []
-    except OSError:
-        return []
+        return os.path.relpath(place, root)
+    except ValueError:  # another drive
+        return place
+
+
+def open_record(path: Path, flags: int) -> BinaryIO:
+    """Never what a link leads to."""
+    number = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
+    return os.fdopen(number, "rb") if flags == os.O_RDONLY else os.fdopen(number, "r+b", buffering=0)
 
 
 def parse_line(line: bytes) -> tuple[str, Entry | Maker] | None:
@@ -221,29 +242,17 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def free_name(stem: str, taken: Collection[str]) -> str:
-    """The stem, short enough for every extension, with the first number that makes it one of its own."""
-    name, n = shortened(stem), 1
-    while fold(name) in taken:
-        n += 1
-        name = f"{shortened(stem)}-{n}"
-    return name
+def short(text: str) -> int:
+    """A hash that takes little memory, and does not tell what strangers could make equal."""
+    return hash(text)
 
 
-def shortened(stem: str) -> str:
-    while len(os.fsencode(stem)) > LONGEST - ROOM:
-        stem = stem[:-1]
-    return stem
-
-
-def is_name(name: str, source: str) -> bool:
-    """Whether a source's results can have this name. A record may be a stranger's, who would rather name a place
-    outside the folder."""
-    try:
-        base = shortened(Path(source).stem)
-    except ValueError:  # no file can be called so
-        return False
-    return name == base or name.removeprefix(f"{base}-").isdecimal()
+def shorten(name: str) -> str:
+    """A name whose last part leaves room for a number and an ending."""
+    folder, _, base = name.rpartition("/")
+    while len(os.fsencode(base)) > LONGEST - ROOM:
+        base = base[:-1]
+    return f"{folder}/{base}" if folder else base
 
 
 def fold(name: str) -> str:

@@ -25,13 +25,14 @@ FLUSH_EVERY = 1.0  # seconds of rows that a power cut may cost
 
 @dataclass(frozen=True)
 class Found:
-    """What a file of rows holds. size: in bytes. paths: those that have a row. failed: those of them whose row is an
-    error. end: bytes of whole rows. closed: the last one of them ends in a newline."""
+    """What a file of rows holds. size: in bytes. paths: hashes of those that have a row, which take half the memory.
+    failed: those of them whose row is an error. end: bytes of whole rows. closed: the last one of them ends in a
+    newline."""
 
     state: State
     size: int = 0
-    paths: frozenset[str] = frozenset()
-    failed: frozenset[str] = frozenset()
+    paths: frozenset[int] = frozenset()
+    failed: frozenset[int] = frozenset()
     end: int = 0
     closed: bool = True
 
@@ -46,8 +47,8 @@ def inspect_rows(path: Path, sense: str, is_known: bool) -> Found:
         while line := file.readline(LONGEST):
             row = parse_row(line, sense)
             if row is not None:
-                paths.add(row["path"])
-                failed.update([row["path"]] if "error" in row else [])
+                paths.add(hash(row["path"]))
+                failed.update([hash(row["path"])] if "error" in row else [])
                 end, closed = file.tell(), line.endswith(b"\n")
             elif not ((paths or is_known) and is_torn(line)):
                 return Found(State.FOREIGN)
@@ -90,20 +91,23 @@ class RowFile:
     found: what the file holds already, as far as it is kept.
     """
 
-    def __init__(self, path: Path | None, sense: str, choice: Choice, files: Sequence[Path]) -> None:
-        """Raises UserError where the file must not be written, before anything is changed."""
+    def __init__(self, path: Path | None, sense: str, choice: Choice, named: Sequence[Path]) -> None:
+        """named: files to read. Raises UserError where the file must not be written, before anything is changed."""
         self.path, self.sense, self.choice, self.found = path, sense, choice, Found(State.FREE)
         if path is None:
             return
         self.name = f"--out {printable(path)}"
-        check_not_read("--out", path, files)
+        check_not_read("--out", path, named)
         if path.is_dir():
             raise UserError(f"{self.name} is a folder; name a file in it")
         self.record = Record(path.parent)
         self._inspect()
 
     def is_done(self, path: str) -> bool:
-        return path in self.found.paths and not (self.choice is Choice.RETRY and path in self.found.failed)
+        return hash(path) in self.found.paths
+
+    def has_failed(self, path: str) -> bool:
+        return hash(path) in self.found.failed
 
     @contextmanager
     def open(self, maker: Maker) -> Iterator[Callable[[Row], None]]:
@@ -132,7 +136,7 @@ class RowFile:
 
     def _inspect(self) -> None:
         try:
-            self.found = inspect_rows(self.path, self.sense, self.path.name in self.record.entries)
+            self.found = inspect_rows(self.path, self.sense, self.path.name in self.record.known)
         except OSError as error:
             raise cannot_write(self.name, error) from error
         if self.found.state is State.FOREIGN:
@@ -145,7 +149,7 @@ class RowFile:
         if self.choice is Choice.OVERWRITE:
             self.found = Found(self.found.state, self.found.size)  # to be written from its beginning
         elif self.found.state is State.OURS:
-            if self.path.name not in self.record.entries:
+            if self.path.name not in self.record.known:
                 raise made_otherwise(f"{self.name} was written, nobody knows by which model")
             if how := self.record.made_otherwise([self.path.name]):
                 raise made_otherwise(f"--out {how}")
@@ -158,7 +162,7 @@ class RowFile:
 
         def write(row: Row) -> None:
             nonlocal begun, flushed
-            if row["path"] in self.found.paths:
+            if hash(row["path"]) in self.found.paths:
                 return
             if not begun:
                 self._begin(file, is_kept)

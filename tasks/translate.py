@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,8 +12,11 @@ from multimodal_attn.errors import UserError
 from multimodal_attn.files import printable
 from multimodal_attn.predictor import search_with
 from multimodal_attn.senses.text.media import STANDARD_INPUT, Text, read_lines, text_files
-from tasks.batch import Batch, folders_of, load_for, place_figures, report, run_batch, to_rows
+from tasks.batch import Batch, folders_of, load_for, read, run_batch, to_rows
 from tasks.batch_options import build_translate_parser
+from tasks.figures import place_figures
+from tasks.found import Found, report
+from tasks.inputs import Input
 from tasks.outputs import Choice, Outputs, check_not_read
 from tasks.rows import Row, RowFile, standard_output, write_all
 from tasks.writers import check_ending, check_folder
@@ -33,24 +36,30 @@ def translate_main(argv: list[str]) -> int:
     files = list(dict.fromkeys(text_files(args.paths)))
     lines = find_lines(files)
     format = choose_format(args)
-    figures = place_figures(args, list(lines))
+    figures = place_figures(args.pictures, args.choice, files)
     if format == "jsonl":
         if STANDARD_INPUT in files:
             check_anew(args)
         rows = RowFile(args.out, "text", args.choice, files)
-        batch = Batch(list(lines), "text", "translated", rows, None, {}, figures, folders_of(args, None), lines)
+        found = Found(files, lambda left_out: iter(lines), "text")
+        batch = Batch(found, "text", "translated", rows, None, {}, figures, folders_of(args, None))
         return run_batch(batch, args, {"beam": args.beam})
     if args.attention or figures:
         raise UserError(f"--attention and --pictures go with jsonl; {format} has a line for each sentence and no more")
     return write_lines(args, files, lines, LINES[format])
 
 
-def find_lines(files: Iterable[Path]) -> dict[Path, Text]:
+def find_lines(files: Iterable[Path]) -> list[Input]:
     """The lines of all files, each under its file and number. Raises MediaError for a file that cannot be read."""
-    lines = {Path(line.name): line for path in files for line in read_lines(path)}
+    lines = [line_input(line) for path in files for line in read_lines(path)]
     if not lines:
         raise UserError(f"no line in {', '.join(map(printable, files)) or 'no file'}; write a sentence on each line")
     return lines
+
+
+def line_input(line: Text) -> Input:
+    path = Path(line.name)
+    return Input(path, path.name.replace(":", "-"), open=lambda: line)
 
 
 def choose_format(args: argparse.Namespace) -> str:
@@ -66,12 +75,12 @@ def choose_format(args: argparse.Namespace) -> str:
 
 
 def write_lines(
-    args: argparse.Namespace, files: list[Path], lines: Mapping[Path, Text], to_line: Callable[[Text, Row], str]
+    args: argparse.Namespace, files: list[Path], lines: list[Input], to_line: Callable[[Text, Row], str]
 ) -> int:
     """A line for every line, empty where it was or where it could not be translated. A file is written in the end."""
     outputs = place_lines(args, files)
     predictor = load_for("text", args, {"beam": args.beam})
-    segments = predictor.segments(lines.values(), args.batch_size, beam=args.beam)
+    segments = read(predictor, lines, args.batch_size, {"beam": args.beam})
     failed: list[str] = []
     rows = tqdm(to_rows(segments, False), total=len(lines), unit="text", disable=None, file=sys.stderr)
     translated = translate(rows, to_line, failed)
@@ -81,7 +90,7 @@ def write_lines(
     else:
         origin = asdict(predictor.origin(search_with(predictor.search, {"beam": args.beam})))
         with outputs.open({"sense": "text", **origin, "attention": False}, [args.out.suffix]):
-            outputs.put(files[0], args.out.suffix, b"".join(translated))
+            outputs.put(whole_input(files), args.out.suffix, b"".join(translated))
     report(failed, f"{len(failed)} of {len(lines)} lines could not be translated:")
     problems = outputs.problems if outputs else []
     report(problems, f"results that could not be written: {len(problems)}")
@@ -94,9 +103,14 @@ def place_lines(args: argparse.Namespace, files: list[Path]) -> Outputs | None:
         return None
     check_not_read("--out", args.out, files)
     check_anew(args)
-    outputs = Outputs(args.out.parent, files, args.choice, {files[0]: args.out.stem})
-    outputs.check([args.out.suffix])
+    outputs = Outputs(args.out.parent, files, args.choice, args.out.stem)
+    outputs.check(whole_input(files), args.out.suffix)
     return outputs
+
+
+def whole_input(files: list[Path]) -> Input:
+    """All files as one."""
+    return Input(files[0], files[0].stem)
 
 
 def check_anew(args: argparse.Namespace) -> None:
@@ -108,9 +122,9 @@ def check_anew(args: argparse.Namespace) -> None:
 
 
 def translate(
-    rows: Iterable[tuple[Text, Row]], to_line: Callable[[Text, Row], str], failed: list[str]
+    rows: Iterable[tuple[Input, Row]], to_line: Callable[[Text, Row], str], failed: list[str]
 ) -> Iterator[bytes]:
-    for source, row in rows:
+    for input, row in rows:
         if "error" in row:
             failed.append(row["error"])
-        yield f"{to_line(source, row)}\n".encode()
+        yield f"{to_line(input.source, row)}\n".encode()

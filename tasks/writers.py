@@ -67,10 +67,10 @@ def check_folder(out: Path) -> None:
         raise UserError(f"--out {printable(out)} cannot be written: no folder {printable(out.parent)}; make it first")
 
 
-def choose_formats(out: Path | None, formats: Sequence[str], n_recordings: int) -> list[str]:
+def choose_formats(out: Path | None, formats: Sequence[str], is_one: bool) -> list[str]:
     """The formats to write, in the order given. Raises UserError where they do not fit where they should go.
 
-    One file, or the standard output, takes one format, and unless that is jsonl, one recording.
+    One file, or the standard output, takes one format, and unless that is jsonl, one recording: is_one.
     """
     if out:
         check_ending(out, FORMATS, ", or name a folder; one with such a name has to be there already")
@@ -83,8 +83,8 @@ def choose_formats(out: Path | None, formats: Sequence[str], n_recordings: int) 
     place = f"--out {printable(out)} is one file" if out else "the standard output is one file"
     if implied and chosen != [implied]:
         raise UserError(f"{place} of format {implied}, not {', '.join(chosen)}; name a folder with --out")
-    if len(chosen) > 1 or (chosen != ["jsonl"] and n_recordings > 1):
-        what = f"formats {', '.join(chosen)}" if len(chosen) > 1 else f"{chosen[0]} of {n_recordings} recordings"
+    if len(chosen) > 1 or not (chosen == ["jsonl"] or is_one):
+        what = f"formats {', '.join(chosen)}" if len(chosen) > 1 else f"{chosen[0]} of several recordings"
         raise UserError(f"{place}, too few for {what}; name a folder with --out")
     return chosen
 

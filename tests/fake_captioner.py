@@ -71,6 +71,8 @@ class FakeBatchCaptioner:
         for source in sources:
             self.seen.append(source)
             try:
+                if isinstance(source, MediaError):
+                    raise source
                 read_picture(source)
                 yield Segment(source, planted_trace(), True)
             except MediaError as error:

@@ -81,8 +81,9 @@ def test_attention_rows_are_traces(captioned: dict) -> None:
 
 
 def test_figures_of_equal_names_do_not_overwrite_each_other(captioned: dict) -> None:
-    names = {path.name for path in captioned["figures"].iterdir()}
-    assert names == {"a.png", "a-2.png", "b.png", "c.png", "d.png", RECORD}
+    figures = captioned["figures"]
+    names = {path.relative_to(figures).as_posix() for path in figures.rglob("*") if path.is_file()}
+    assert names == {"a.png", "more/a.png", "b.png", "c.png", "more/d.png", RECORD}
 
 
 def test_standard_output_holds_only_json_lines(photos: Path, tiny_checkpoint: Path) -> None:

@@ -405,7 +405,7 @@ def test_a_picture_in_the_folder_of_its_figures_is_not_replaced(
     assert contents(folder) | before == contents(folder) and set(rows_of(out)) == {"logo.png", "lion.jpg"}
     figure = folder / "lion.png"
     lines = done(capsys, "caption", folder, "--pictures", folder, "--overwrite", "--out", out, status=2)
-    assert lines[0] == "figures of earlier runs left out: 1" and set(rows_of(out)) == {"logo.png", "lion.jpg"}
+    assert lines[-1] == "figures of this command left out: 1" and set(rows_of(out)) == {"logo.png", "lion.jpg"}
     line = refused(capsys, "caption", figure, "--pictures", folder, "--overwrite", "--out", figure)
     assert lion.read_bytes() == before["lion.jpg"] and "no format of ours" in line
 
@@ -416,7 +416,7 @@ def test_figures_are_captioned_only_by_name(captioner: FakeBatchCaptioner, tmp_p
     done(capsys, "caption", photos, "--pictures", figures)
     captioner.seen.clear()
     assert done(capsys, "caption", photos, "--pictures", figures, "--overwrite") == [
-        "figures of earlier runs left out: 2"
+        "figures of this command left out: 2"
     ]
     assert {path.name for path in captioner.seen} == {"lion.jpg", "plain.png"}
     assert set(os.listdir(figures)) == {"lion.png", "plain.png", RECORD}
@@ -428,24 +428,26 @@ def test_figures_are_captioned_only_by_name(captioner: FakeBatchCaptioner, tmp_p
     assert captioner.seen[-1] == figures / "lion.png"
 
 
-def test_results_keep_their_recording_when_the_folder_grows(
+def test_names_of_documents_follow_from_their_recordings_alone(
     transcriber: FakeTranscriber, tmp_path: Path, capsys: Capture
 ) -> None:
     sounds, out = tmp_path / "q", tmp_path / "q" / "out"
     say(sounds / "b" / "int.wav", 1.0)
     args = ["transcribe", sounds, "--format", "srt", "json", "--out", out]
     done(capsys, *args)
-    before = contents(out)["int.srt"]
+    before = contents(out)["b/int.srt"]
     say(sounds / "a" / "int.flac", 1.5)  # which now comes first
+    say(sounds / "b" / "int.flac", 1.5)  # which would have the same name
     done(capsys, *args)
-    assert contents(out)["int.srt"] == before
-    assert json.loads((out / "int-2.json").read_text())["path"].endswith("a/int.flac")
+    assert contents(out)["b/int.srt"] == before
+    for name, source in ("a/int", "a/int.flac"), ("b/int", "b/int.wav"), ("b/int-2", "b/int.flac"):
+        assert json.loads((out / f"{name}.json").read_text())["path"].endswith(source)
     done(capsys, *args, "--overwrite")
-    assert contents(out)["int.srt"] == before
+    assert contents(out)["b/int.srt"] == before
     moved = tmp_path / "moved"
     sounds.rename(moved)
     args = ["transcribe", moved, "--format", "srt", "json", "--out", moved / "out"]
-    assert done(capsys, *args) == ["transcribed already: 2 of 2 files"]
+    assert done(capsys, *args) == ["transcribed already: 3 of 3 files"]
 
 
 def test_a_record_that_leads_elsewhere_is_not_followed(

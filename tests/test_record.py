@@ -22,23 +22,18 @@ OUTSIDE = (
 
 
 @pytest.mark.parametrize("name", OUTSIDE)
-def test_results_are_never_named_as_a_stranger_wants(tmp_path: Path, name: str) -> None:
-    line = {"file": "talk.wav", "name": name, "source": "./talk.wav", "sha256": "0"}
+@pytest.mark.parametrize("file", ["talk.txt", "../important.txt", "/important.txt"])
+def test_results_are_never_named_as_a_stranger_wants(tmp_path: Path, file: str, name: str) -> None:
+    line = {"file": file, "name": name, "source": "./talk.wav", "sha256": "0"}
     (tmp_path / "talk.wav").touch()
     (tmp_path / RECORD).write_text(json.dumps(line))
-    assert Record(tmp_path).names([tmp_path / "talk.wav"]) == {tmp_path / "talk.wav": "talk"}
+    assert Record(tmp_path).name(tmp_path / "talk.wav", "talk") == "talk"
 
 
-@pytest.mark.parametrize(("source", "name"), [("talk.wav", "talk"), ("talk.wav", "talk-12"), ("é" * 120, "é" * 115)])
-def test_results_keep_a_name_of_ours(tmp_path: Path, source: str, name: str) -> None:
-    line = {"file": source, "name": name, "source": f"./{source}", "sha256": "0"}
-    (tmp_path / source).touch()
-    (tmp_path / RECORD).write_text(json.dumps(line))
-    assert Record(tmp_path).names([tmp_path / source]) == {tmp_path / source: name}
-
-
-def test_a_line_that_names_no_possible_source_tells_nothing(tmp_path: Path) -> None:
-    line = {"file": "talk.wav", "name": "talk", "source": "./\ud800.wav", "sha256": "0"}
-    (tmp_path / "talk.wav").touch()
-    (tmp_path / RECORD).write_text(json.dumps(line))
-    assert Record(tmp_path).names([tmp_path / "talk.wav"]) == {tmp_path / "talk.wav": "talk"}
+def test_a_name_that_another_source_has_gets_a_number(tmp_path: Path) -> None:
+    lines = [{"file": f"{name}.txt", "name": name, "source": "x.wav", "sha256": "0"} for name in ("talk", "talk-2")]
+    (tmp_path / RECORD).write_text("\n".join(map(json.dumps, lines)))
+    record = Record(tmp_path)
+    assert [record.name(tmp_path / "talk.wav", "talk"), record.name(tmp_path / "talk.wav", "talk")] == ["talk-3"] * 2
+    assert record.name(tmp_path / "é.wav", "é" * 120) == "é" * 115
+    assert record.name(tmp_path / "sub" / "é.wav", f"sub/{'é' * 120}") == f"sub/{'é' * 115}"

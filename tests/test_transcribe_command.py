@@ -23,6 +23,7 @@ from multimodal_attn.tokens import build_piece_tokenizer
 from multimodal_attn.trace import AttentionTrace
 from tasks import batch
 from tasks.cli import main
+from tasks.inputs import Input
 from tasks.record import RECORD
 from tests.fake_transcriber import FakeTranscriber, planted_piece
 
@@ -107,12 +108,13 @@ def test_the_pieces_of_a_long_sound_are_one_row_in_order(
 
 
 def test_the_weights_of_a_long_sound_are_not_kept_unless_they_are_wanted() -> None:
-    def segments(n_pieces: int) -> Iterator[Segment]:
+    def segments(n_pieces: int) -> Iterator[tuple[Input, Segment]]:
         for n in range(n_pieces):
             trace = planted_piece(Sound(np.eye(1, RATE, dtype=np.float32)[0], float(n)), n)
             geometry = SoundGeometry(n + 1.0, float(n), 1 / 50_000, 50_000)
             heavy = np.zeros((4, 1, 50_000), np.float32)  # 0.8 MB
-            yield Segment(Path("a.wav"), replace(trace, geometry=geometry, weights=heavy), n + 1 == n_pieces)
+            segment = Segment(Path("a.wav"), replace(trace, geometry=geometry, weights=heavy), n + 1 == n_pieces)
+            yield Input(Path("a.wav"), "a"), segment
 
     tracemalloc.start()
     ((_, row),) = batch.to_rows(segments(41), attention=False)
@@ -150,11 +152,11 @@ def test_a_folder_gets_rows_and_a_document_of_each_format_for_every_sound(
     out = tmp_path / "new" / "folder"
     formats = ["jsonl", "txt", "json", "srt", "vtt", "tsv"]
     assert main(["transcribe", str(sounds), "--out", str(out), "--format", *formats]) == 2
-    good = {f"{name}.{format}" for name in ("long", "talk", "talk-2", "silence") for format in formats[1:]}
+    good = {f"{name}.{format}" for name in ("long", "talk", "more/talk", "silence") for format in formats[1:]}
     others = {"transcripts.jsonl", "empty.json", "text.json", RECORD}
-    assert {path.name for path in out.iterdir()} == good | others
+    assert {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()} == good | others
     assert (out / "talk.txt").read_text() == "w0 it's\n"
-    assert json.loads((out / "talk-2.json").read_text())["path"].endswith("more/talk.ogg")
+    assert json.loads((out / "more" / "talk.json").read_text())["path"].endswith("more/talk.ogg")
     assert "error" in json.loads((out / "empty.json").read_text())
     assert (out / "silence.srt").read_text() == "" and (out / "silence.vtt").read_text() == "WEBVTT\n"
     assert "00:00:00,000 --> " in (out / "talk.srt").read_text()
@@ -179,7 +181,8 @@ def test_figures_are_drawn_for_every_sound_and_every_piece(
     main(["transcribe", str(sounds), "--pictures", str(figures), "--out", str(tmp_path / "rows.jsonl")])
     n_pieces = len(list(transcriber.pieces(sounds / "long.wav")))
     long = {f"long.{n:03}.png" for n in range(1, n_pieces + 1)}
-    assert {path.name for path in figures.iterdir()} == long | {"talk.png", "talk-2.png", "silence.png", RECORD}
+    names = {path.relative_to(figures).as_posix() for path in figures.rglob("*") if path.is_file()}
+    assert names == long | {"talk.png", "more/talk.png", "silence.png", RECORD}
 
 
 def test_options_reach_the_search(sounds: Path, transcriber: FakeTranscriber) -> None:
@@ -212,8 +215,8 @@ def test_rows_of_finished_sounds_are_there_when_a_batch_breaks(
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["SOUNDS", "--format", "srt"], "srt of 6 recordings; name a folder with --out"),
-        (["SOUNDS", "--out", "all.txt"], "--out all.txt is one file, too few for txt of 6 recordings"),
+        (["SOUNDS", "--format", "srt"], "srt of several recordings; name a folder with --out"),
+        (["SOUNDS", "--out", "all.txt"], "--out all.txt is one file, too few for txt of several recordings"),
         (["SOUNDS/talk.flac", "--format", "srt", "vtt"], "formats srt, vtt; name a folder"),
         (["SOUNDS/talk.flac", "--format", "srt", "--out", "x.vtt"], "x.vtt is one file of format vtt, not srt"),
         (["SOUNDS/talk.flac", "--out", "SOUNDS/notes.txt/x"], "cannot be made a folder"),
@@ -278,7 +281,7 @@ def test_a_model_transcribes_a_folder_as_it_does_each_file(
     options = ["--out", str(out), "--pictures", str(figures), "--format", "jsonl", "vtt"]
     assert main(["transcribe", str(sounds), "--checkpoint", str(tiny_transcriber), *options]) == 2
     rows = read_rows(out / "transcripts.jsonl")
-    assert len(list(out.glob("*.vtt"))) == 5 and len(list(figures.glob("minute.0*.png"))) >= 3
+    assert len(list(out.rglob("*.vtt"))) == 5 and len(list(figures.glob("minute.0*.png"))) >= 3
     assert sum("error" in row for row in rows.values()) == 2 and len(rows) == 7
     predictor = load(tiny_transcriber)
     for row in (row for row in rows.values() if "error" not in row):
