@@ -75,11 +75,23 @@ def test_an_upload_that_breaks_off_or_is_malformed_leaves_nothing(serve):
         head,
         b"",
         head + bytes(9) + b"\r\n--b--",
+        head + bytes(9) + b"\r\n" + head + bytes(70_000),
+        (head + bytes(70_000) + b"\r\n--b--").replace(b'"files"', b'"other"'),
     ):
         reply = httpx.post(f"{address}gradio_api/upload", content=body, headers=kind, trust_env=False)
         assert len(reply.text.splitlines()) <= 1 and "Traceback" not in reply.text
     left = {path for path in folder.rglob("*") if path.is_file()} - before
     assert [path.name for path in left if path.stat().st_size != 9] == []
+
+
+@pytest.mark.parametrize(
+    "kinds", [["xboundary=c; boundary=b"], ["Boundary=b"], ["boundary =b"], ["boundary=b", "boundary=c"]]
+)
+def test_two_files_in_one_request_are_refused_however_their_boundary_is_told(serve, kinds):
+    part = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n1\r\n'
+    headers = [("Content-Type", f"multipart/form-data; {kind}") for kind in kinds]
+    address = f"{serve(QUOTA)}gradio_api/upload"
+    assert httpx.post(address, content=part * 2 + b"--b--", headers=headers, trust_env=False).status_code == 413
 
 
 def test_thousands_of_small_files_are_not_possible(serve):

@@ -11,8 +11,8 @@ from PIL import Image
 import app as command
 from multimodal_attn.media import read_picture
 from multimodal_attn.ui.app import Address, start
-from multimodal_attn.ui.events import NO_FILE
-from multimodal_attn.ui.limits import Room
+from multimodal_attn.ui.events import NO_EVENT, NO_FILE
+from multimodal_attn.ui.limits import Room, room
 from multimodal_attn.viewer.payloads import image_to_jpeg
 from tests.fake_captioner import FakeCaptioner
 
@@ -134,6 +134,10 @@ def test_two_files_in_one_request_are_refused(server):
         b"[" * 100_000,
         b'{"data": [[-1]], "fn_index": 0}',
         b'{"data": [-1], "fn_index": 1, "session_hash": "s"}',
+        b'{"data": [5], "fn_index": 0, "session_hash": "s"}',
+        b'{"data": [], "fn_index": 0, "session_hash": "s"}',
+        b'{"data": [null, null], "fn_index": 0, "session_hash": "s"}',
+        b'{"data": [{"path": "%s"}], "fn_index": 0, "session_hash": "s"}' % (b"a/" * 400_000),  # minutes to take apart
     ],
 )
 def test_a_forged_event_is_one_line(server, body):
@@ -172,6 +176,14 @@ def test_a_file_of_any_name_can_be_fetched_back(server, name):
     assert "a dog runs" in server.get("/gradio_api/queue/data", params={"session_hash": "named"}).text
 
 
+@pytest.mark.parametrize("name", ["proxy=http://a.invalid/", "call/predict/1", "runs", "stream/a/1/2/playlist.m3u8"])
+def test_a_closed_route_is_closed_below_a_root_path_too(name):
+    app = start({"captioning": FakeCaptioner()}, port=0, root_path="/attn")
+    with httpx.Client(base_url=f"http://127.0.0.1:{app.server_port}", trust_env=False) as client:
+        assert client.get(f"/attn/gradio_api/{name}").text == NO_EVENT
+    app.close()
+
+
 def test_nobody_can_cancel_events_or_send_a_form_for_a_file(server):
     fields = {"session_hash": "s", "fn_index": 0, "event_id": "e"}
     assert server.post("/gradio_api/cancel", json=fields).status_code == 404
@@ -204,6 +216,10 @@ def test_with_a_password_nothing_is_told_without_it():
     app = start({"captioning": FakeCaptioner()}, port=0, password="sesame")
     with httpx.Client(base_url=app.local_url, trust_env=False) as client:
         assert client.get("/config").status_code == 401
+        before = list(room().files)
+        assert client.post("/gradio_api/upload", files={"files": ("a.png", bytes(7))}).status_code == 401
+        assert client.post("/gradio_api/queue/join", json=event(None)).status_code == 401
+        assert list(room().files) == before and not room().reserved
         assert client.post("/login", data={"username": "me", "password": "guess"}).status_code == 400
         assert client.post("/login", data={"username": "me", "password": "sesame"}).status_code == 200
         assert client.get("/config").status_code == 200

@@ -22,7 +22,7 @@ from multimodal_attn.errors import UserError
 from multimodal_attn.ui import temporary_folder
 from multimodal_attn.ui.aliases import Aliases
 from multimodal_attn.ui.connections import Impatient
-from multimodal_attn.ui.events import NO_FILE, Forged, Uploads
+from multimodal_attn.ui.events import EXAMPLE, FILE, NO_FILE, Forged, Inputs, Uploads
 from multimodal_attn.ui.guard import Guard
 from multimodal_attn.ui.limits import MAX_FILE, room
 from multimodal_attn.ui.line import Line, in_turn
@@ -221,11 +221,19 @@ def claim_port(host: str, port: int) -> int:
         return probe.getsockname()[1]
 
 
-def build_guard(address: Address) -> Middleware:
+def inputs_of(app: gr.Blocks) -> Inputs:
+    """What each event of the page brings."""
+    return {
+        index: [EXAMPLE if isinstance(each, gr.Dataset) else FILE for each in event.inputs]
+        for index, event in app.fns.items()
+    }
+
+
+def build_guard(app: gr.Blocks, address: Address) -> Middleware:
     folder = Path(temporary_folder().name)
     aliases = Aliases({"uploads": folder, "gradio": ASSETS, "examples": STATIC})
     names = Names(address.host, address.allowed)
-    return Middleware(Guard, names=names, uploads=known_files(), aliases=aliases, room=room())
+    return Middleware(Guard, names=names, inputs=inputs_of(app), uploads=known_files(), aliases=aliases, room=room())
 
 
 def start(readers: Mapping[str, Reader], host: str = "127.0.0.1", port: int = 7860, **options) -> gr.Blocks:
@@ -247,7 +255,7 @@ def start(readers: Mapping[str, Reader], host: str = "127.0.0.1", port: int = 78
             ssr_mode=False,
             share=False,
             allowed_paths=[],
-            app_kwargs={"middleware": [build_guard(address)]},
+            app_kwargs={"middleware": [build_guard(app, address)]},
             theme=build_theme(),
             css=read_static("theme.css") + read_page("page.css"),
         )

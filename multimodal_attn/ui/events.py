@@ -1,13 +1,18 @@
 """What the page may ask of the server: events of its own shape, whose files are uploads or bundled examples."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
 NO_FILE = "This is not a file of this page; drop it onto the page, or choose an example."
 NO_EVENT = "This is not an event of this page; load the page again."
+MAX_PATH = 4096  # characters; beyond, no system has such a file, and to take one apart costs time
 MAX_NAME = 255  # characters of a session's hash, and of a file's name
+
+
+FILE, EXAMPLE = "file", "example"  # what an event may bring
+Inputs = Mapping[int, Sequence[str]]  # by the number of an event
 
 
 class Forged(Exception):
@@ -23,10 +28,10 @@ class Uploads:
     def check(self, path: object) -> str:
         """The path as it was given. Raises Forged for every other one, before anything of it is opened."""
         # lexically first: nothing outside is even looked at
-        if not isinstance(path, str) or "\0" in path or ".." in Path(path).parts:
+        if not isinstance(path, str) or len(path) > MAX_PATH or "\0" in path or ".." in Path(path).parts:
             raise Forged(NO_FILE)
         known = Path(path) in self.examples
-        if not known and self.folder not in Path(path).parents:
+        if not known and not Path(path).is_relative_to(self.folder):
             raise Forged(NO_FILE)
         try:
             resolved = Path(path).resolve()
@@ -38,7 +43,7 @@ class Uploads:
         return path
 
 
-def rebuild_event(body: bytes, uploads: Uploads, to_path: Callable[[str], str]) -> bytes:
+def rebuild_event(body: bytes, inputs: Inputs, uploads: Uploads, to_path: Callable[[str], str]) -> bytes:
     """The event anew, of the fields that the page sends and nothing else; a url is never handed on.
 
     Gradio's own check follows, for every file is marked as one. Raises Forged.
@@ -47,22 +52,27 @@ def rebuild_event(body: bytes, uploads: Uploads, to_path: Callable[[str], str]) 
         event = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise Forged(NO_EVENT) from error
-    if not isinstance(event, dict) or not isinstance(event.get("data"), list) or len(event["data"]) > 1:
+    if not isinstance(event, dict) or not isinstance(event.get("data"), list):
         raise Forged(NO_EVENT)
     index, trigger, session = event.get("fn_index"), event.get("trigger_id"), event.get("session_hash")
-    if not is_count(index) or not (trigger is None or is_count(trigger)):
+    if not (is_count(index) and index in inputs) or not (trigger is None or is_count(trigger)):
+        raise Forged(NO_EVENT)
+    values, kinds = event["data"], inputs[index]
+    if len(values) != len(kinds):
         raise Forged(NO_EVENT)
     if not isinstance(session, str) or not 0 < len(session) <= MAX_NAME:
         raise Forged(NO_EVENT)
-    data = [rebuild_input(value, uploads, to_path) for value in event["data"]]
+    data = [rebuild_input(value, kind, uploads, to_path) for value, kind in zip(values, kinds, strict=True)]
     kept = {"data": data, "fn_index": index, "trigger_id": trigger, "session_hash": session, "event_data": None}
     return json.dumps(kept).encode()
 
 
-def rebuild_input(value: object, uploads: Uploads, to_path: Callable[[str], str]) -> object:
+def rebuild_input(value: object, kind: str, uploads: Uploads, to_path: Callable[[str], str]) -> object:
     """Nothing, the number of an example, or a file."""
-    if value is None or is_count(value):
+    if value is None or kind == EXAMPLE and is_count(value):
         return value
+    if kind != FILE:
+        raise Forged(NO_EVENT)
     if not isinstance(value, dict) or not isinstance(value.get("path"), str):
         raise Forged(NO_FILE)
     path, url = to_path(value["path"]), value.get("url")

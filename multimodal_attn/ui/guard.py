@@ -12,12 +12,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from multimodal_attn.ui.aliases import Aliases, is_text
 from multimodal_attn.ui.connections import with_patience
-from multimodal_attn.ui.events import NO_EVENT, Forged, Uploads, rebuild_event
-from multimodal_attn.ui.limits import MAX_BODY, MAX_UPLOAD, Room, TooMany, count_parts, refuse
+from multimodal_attn.ui.events import NO_EVENT, Forged, Inputs, Uploads, rebuild_event
+from multimodal_attn.ui.limits import MAX_BODY, MAX_UPLOAD, Room, TooMany, check_one_part, refuse
 from multimodal_attn.ui.origin import HEADERS, Names, refusal, without_foreign
 
 API = "/gradio_api"
-POSTS = {f"{API}/queue/join", f"{API}/upload", "/login"}  # all that the page ever posts
+LOGIN = "/login"
+POSTS = {f"{API}/queue/join", f"{API}/upload", LOGIN}  # all that the page ever posts
 PART = 1_000_000  # bytes of a body that are handed on at a time
 CLOSED = ("proxy=", "call/", "stream/", "deep_link", "vibe", "dev/", "runs", "run-history", "component_server")
 
@@ -25,8 +26,11 @@ CLOSED = ("proxy=", "call/", "stream/", "deep_link", "vibe", "dev/", "runs", "ru
 class Guard:
     """ASGI middleware. Every request comes under an admitted name, and every POST is one that the page sends."""
 
-    def __init__(self, app: ASGIApp, names: Names, uploads: Uploads, aliases: Aliases, room: Room) -> None:
-        self.app, self.names, self.uploads, self.aliases, self.room = app, names, uploads, aliases, room
+    def __init__(
+        self, app: ASGIApp, names: Names, inputs: Inputs, uploads: Uploads, aliases: Aliases, room: Room
+    ) -> None:
+        self.app, self.names, self.inputs, self.uploads = app, names, inputs, uploads
+        self.aliases, self.room = aliases, room
         self.turn = asyncio.Lock()  # of uploads: what lies loose in the folder is then of no other
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,32 +60,38 @@ class Guard:
             return await answer(scope, receive, reply)
         if line := refusal(self.names, scope["method"], scope["headers"], scope["server"][1]):
             return await reply.line(line, 403, scope, receive)
-        if post and path not in POSTS or path.removeprefix(f"{API}/").startswith(CLOSED):
+        if post and path not in POSTS or any(f"{API}/{each}" in path for each in CLOSED):  # below any root path
             return await reply.line(NO_EVENT, 404, scope, receive)
         scope, receive = self.translate(scope), with_patience(receive)
+        if post and path != LOGIN and not await self.knows(scope):
+            return await reply.line("Say the password first.", 401, scope, receive)
         if path == f"{API}/queue/join":
-            event = rebuild_event(await Request(scope, receive).body(), self.uploads, self.aliases.to_path)
+            body = await Request(scope, receive).body()
+            event = rebuild_event(body, self.inputs, self.uploads, self.aliases.to_path)
             scope, receive = with_body(scope, event)
         if is_upload:
             return await self.take_in(scope, receive, reply)
         await self.app(scope, receive, reply)
 
+    async def knows(self, scope: Scope) -> bool:
+        """Whether Gradio would hear this person, asked before anything is read or makes way for their sake."""
+        answers, path = [], f"{API}/login_check"
+        question = {**scope, "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b""}
+        _, receive = with_body(question, b"")
+        await self.app(question, receive, kept_in(answers))
+        return answers[0].get("status") == 200
+
     async def take_in(self, scope: Scope, receive: Receive, reply: "Reply") -> None:
         """Gradio sees an upload once it is whole, and one at a time; nobody waits for the slow."""
-        headers, answers = dict(scope["headers"]), []
-
-        async def keep(message: Message) -> None:
-            answers.append(message)
-
+        headers, answers = dict(reversed(scope["headers"])), []  # of several of a name Gradio takes the first
         with self.room.reserve(int(headers.get(b"content-length", b"0"))) as arrived:
             body = await Request(scope, receive).body()
-            if count_parts(body, headers.get(b"content-type", b"")) > 1:
-                raise TooMany("One file at a time.")
+            check_one_part(body, headers.get(b"content-type", b""))
             scope, receive = with_body(scope, body)
             async with self.turn:
                 self.room.make_way()
                 try:
-                    await self.app(scope, receive, keep)
+                    await self.app(scope, receive, kept_in(answers))
                     arrived += stored(answers)
                 finally:
                     if not arrived:
@@ -124,6 +134,13 @@ def stored(answers: list[Message]) -> list[Path]:
     if answers[0].get("status") != 200:
         return []
     return [Path(path) for path in json.loads(b"".join(each.get("body", b"") for each in answers))]
+
+
+def kept_in(answers: list[Message]) -> Send:
+    async def keep(message: Message) -> None:
+        answers.append(message)
+
+    return keep
 
 
 def with_body(scope: Scope, body: bytes) -> tuple[Scope, Receive]:

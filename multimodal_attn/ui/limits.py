@@ -1,6 +1,5 @@
 """What a request may cost: the size of its body, and the space of the folder that uploads go to."""
 
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,6 +8,7 @@ from pathlib import Path
 from threading import Lock
 
 from gradio.processing_utils import save_bytes_to_cache
+from python_multipart.multipart import parse_options_header
 from starlette.responses import PlainTextResponse
 
 from multimodal_attn.errors import UserError
@@ -105,10 +105,16 @@ def room() -> Room:
     return Room(Path(temporary_folder().name))
 
 
-def count_parts(body: bytes, content_type: bytes) -> int:
-    """Parts of a multipart body. The browser draws a boundary that no file holds."""
-    found = re.search(rb'boundary="?([^";,]+)', content_type)
-    return body.count(b"--" + found[1]) - 1 if found else 0
+def check_one_part(body: bytes, content_type: bytes) -> None:
+    """Raises TooMany for a multipart body of several parts, or of one that does not end, which would stay for ever.
+
+    The boundary is what Gradio's reader takes for it; the browser draws one that no file holds.
+    """
+    _, options = parse_options_header(content_type)
+    mark = b"--" + options.get(b"boundary", b"")
+    is_one = body.count(mark) == 2 and body.startswith(mark) and body.rstrip(b"\r\n").endswith(mark + b"--")
+    if b"boundary" in options and not is_one:
+        raise TooMany("One whole file at a time.")
 
 
 def refuse(headers: dict[bytes, bytes], limit: int) -> PlainTextResponse | None:
