@@ -20,7 +20,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from multimodal_attn.errors import MediaError
 from multimodal_attn.files import media_files, open_file, printable
-from multimodal_attn.picture_walk import excess_of, gif_without_extensions
+from multimodal_attn.picture_walk import EXIF, excess_of, excess_of_exif, gif_without_extensions
 
 Source = str | Path | bytes | Image | np.ndarray
 
@@ -151,11 +151,20 @@ def check_size(width: int, height: int, name: str) -> None:
 
 
 def turn_of(image: Image) -> Transpose | None:
-    """What turns a loaded picture upright; a damaged EXIF block counts as none."""
+    """What turns a loaded picture upright; an EXIF block that is damaged, or asks for too much, counts as none."""
     try:
+        if excess_of_exif(exif_of(image)):
+            return None
         return TURNS.get(image.getexif().get(Base.Orientation))
     except Exception:
         return None
+
+
+def exif_of(image: Image) -> bytes:
+    """The block that the decoder would take apart; some programs write it into a PNG as a text of hexadecimals."""
+    text = image.info.get("Raw profile type exif", "")
+    block = image.info.get("exif") or bytes.fromhex("".join(text.split("\n")[3:]))
+    return block.removeprefix(EXIF)
 
 
 def image_to_rgb(image: Image) -> Image:

@@ -14,6 +14,7 @@ MAX_TAGS = 1_000  # an honest TIFF has some tens
 MAX_SHARED = 1_000_000  # bytes that several tags name, or none that are there
 MAX_TAG_NUMBERS = 400_000  # offsets and lengths of the strips of 50 megapixels in tiles of 16 x 16; 5 million cost 19 s
 
+EXIF = b"Exif\0\0"
 SEGMENT = re.compile(rb"\xff([^\x00\x01\xd0-\xd8\xff])")  # JPEG markers that a length follows, and the end of image
 GIF_BLOCK = re.compile(rb"[!,;]")
 TAG_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
@@ -31,19 +32,30 @@ def excess_of(data: bytes) -> str | None:
 
 def jpeg_excess(data: bytes) -> str | None:
     """An honest JPEG has few scans and segments; one of a few megabytes can ask for an hour of them."""
-    position, n_scans, n_exif, n_segments = 2, 0, 0, 0
+    position, n_scans, n_exif, n_segments, exif = 2, 0, 0, 0, b""
     while (segment := SEGMENT.search(data, position)) and segment[1] != b"\xd9":
         n_segments, n_before = n_segments + 1, n_scans
         n_scans += segment[1] == b"\xda"
-        n_exif += segment[1] == b"\xe1" and data.startswith(b"Exif\0\0", segment.end() + 2)
+        n_exif += segment[1] == b"\xe1" and data.startswith(EXIF, segment.end() + 2)
         if n_scans > MAX_SCANS:
             return f"a JPEG of more than {MAX_SCANS} scans"
         if n_segments > MAX_SEGMENTS or n_exif > MAX_EXIF_SEGMENTS:
             return "a JPEG of too many segments"
         if segment.start() - position > MAX_FILL and not n_before:
             return "a JPEG with too much between its segments"
-        position = segment.end() + int.from_bytes(data[segment.end() : segment.end() + 2])
-    return None
+        start, position = segment.end() + 2, segment.end() + int.from_bytes(data[segment.end() : segment.end() + 2])
+        if segment[1] == b"\xe1":
+            exif += exif_content(data[start:position])
+    return excess_of_exif(exif)
+
+
+def exif_content(segment: bytes) -> bytes:
+    return segment[6:] if segment.startswith(EXIF) else b""
+
+
+def excess_of_exif(exif: bytes) -> str | None:
+    """EXIF is a TIFF without pictures; its tags, too, can each name all of it."""
+    return exif and tiff_excess(exif) and "EXIF of too many or overlapping tags"
 
 
 def png_excess(data: bytes) -> str | None:

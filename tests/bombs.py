@@ -200,12 +200,40 @@ def mp3_of_many_texts(size: int) -> bytes:
     return b"ID3\4\0\0" + length + frames + encoded_sound(tone(), "MP3")
 
 
+def exif_of_overlapping_tags(size: int) -> bytes:
+    """Each of 60,000 tags names all that follows them."""
+    n = min(60_000, size // 24)
+    start = 8 + 2 + 12 * n + 4
+    tags = [(1 + tag, 7, size - start, start) for tag in range(n)]
+    return tiff_of(tags, bytes(size - start))
+
+
+def jpeg_of_overlapping_tags(size: int) -> bytes:
+    exif, part = exif_of_overlapping_tags(min(size, 6_000_000)), 65_000
+    parts = [b"Exif\0\0" + exif[place : place + part] for place in range(0, len(exif), part)]
+    return jpeg_with(b"".join(b"\xff\xe1" + struct.pack(">H", len(each) + 2) + each for each in parts))
+
+
+def png_of_overlapping_tags_in_hexadecimals(size: int) -> bytes:
+    text = b"Raw profile type exif\0\nexif\n1\n" + exif_of_overlapping_tags(size // 2).hex().encode()
+    return png_with(png_chunk(b"tEXt", text))
+
+
+def webp_of_overlapping_tags(size: int) -> bytes:
+    exif = exif_of_overlapping_tags(size - size % 2)
+    return webp_of_chunks(b"EXIF" + struct.pack("<I", len(exif)) + exif, 8)(len(exif) + 8)
+
+
 OTHERS: dict[str, Bomb] = {
     "PNG of many private chunks": png_of_many(b"abCd"),
     "PNG of many empty data chunks": png_of_many(b"IDAT"),
     "PNG of many short texts": png_of_many(b"tEXt", b"a\0b"),
     "PNG of unpacking texts": png_of_unpacking_texts,
     "PNG of many EXIF chunks": png_of_many(b"eXIf", b"II*\0"),
+    "PNG of overlapping EXIF tags": lambda size: png_with(png_chunk(b"eXIf", exif_of_overlapping_tags(size))),
+    "PNG of overlapping EXIF tags in hexadecimals": png_of_overlapping_tags_in_hexadecimals,
+    "WebP of overlapping EXIF tags": webp_of_overlapping_tags,
+    "JPEG of overlapping EXIF tags": jpeg_of_overlapping_tags,
     "PNG of many frames": png_of_many_frames,
     "WebP of many private chunks": webp_of_chunks(b"abcd\0\0\0\0", 0),
     "WebP of many EXIF chunks": webp_of_chunks(b"EXIF\4\0\0\0II*\0", 8),

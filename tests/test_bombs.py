@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image, PngImagePlugin
 
 from multimodal_attn import containers
 from multimodal_attn.media import read_picture
@@ -87,6 +88,26 @@ def test_png_of_many_chunks_and_jpeg_of_fill_bytes_are_refused() -> None:
     assert read_picture(png_of_many(b"abCd")(12 * 1_009)).width == noise().width
     assert "too much between" in line_of(jpeg_with(b"\xff" * (MAX_FILL + 2)))
     assert read_picture(jpeg_with(b"\xff" * 101)).width == noise().width
+
+
+def test_exif_of_overlapping_tags_is_not_taken_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "overlapping tags" in line_of(OTHERS["JPEG of overlapping EXIF tags"](100_003))
+    taken_apart = []
+    monkeypatch.setattr(Image.Image, "getexif", taken_apart.append)
+    for name in (
+        "PNG of overlapping EXIF tags",
+        "PNG of overlapping EXIF tags in hexadecimals",
+        "WebP of overlapping EXIF tags",
+    ):
+        assert read_picture(OTHERS[name](100_003)).width == noise().width
+    assert not taken_apart
+
+
+def test_turn_told_in_hexadecimals_is_taken() -> None:
+    exif, notes = noise().getexif(), PngImagePlugin.PngInfo()
+    exif[0x0112] = 6
+    notes.add_text("Raw profile type exif", f"\nexif\n20\n{exif.tobytes().hex()}")
+    assert read_picture(encoded(noise(), "PNG", pnginfo=notes)).image.size == noise().size[::-1]
 
 
 def test_scan_of_any_length_is_no_fill() -> None:
