@@ -13,7 +13,7 @@ from multimodal_attn.consensus import agree
 from multimodal_attn.ctc import CTCHead, ctc_align
 from multimodal_attn.ctc_prefix import CTCPrefixScorer
 from multimodal_attn.decoders import Decoder, DecoderConfig, Source, build_decoder
-from multimodal_attn.errors import ConfigError
+from multimodal_attn.errors import CheckpointError, ConfigError
 from multimodal_attn.language_model import LanguageModel, LanguageModelConfig, LanguageModelScorer
 from multimodal_attn.memory import Memory
 from multimodal_attn.scorers import Scorer
@@ -130,7 +130,10 @@ def _played(model: Model, batch: Any, speed: float) -> Any:
 def trace_sentences(
     model: Model, reading: Reading, sentences: Hypotheses, geometries: Sequence[Geometry], origin: Origin
 ) -> list[AttentionTrace]:
-    """The trace of one given sentence per input: tokens (B, 1, T), each closed by END."""
+    """The trace of one given sentence per input: tokens (B, 1, T), each closed by END.
+
+    Raises CheckpointError where the model computes NaN or infinity, which absurd parameters make it do.
+    """
     tokens = sentences.tokens
     before = torch.cat([torch.full_like(tokens[..., :1], START), tokens[..., :-1]], -1)
     features, weights = model.decoder.unroll(before, reading.source)
@@ -141,6 +144,7 @@ def trace_sentences(
     rows = zip(tokens[:, 0].tolist(), chosen[:, 0].tolist(), top[:, 0].tolist(), index[:, 0].tolist(), strict=True)
     maps, scores = weights[:, 0].float().cpu().numpy(), sentences.scores[:, 0].tolist()
     heard = model.ctc(reading.memory) if model.ctc else [None] * len(geometries)
+    check_numbers(sentences.scores[:, 0], chances, weights, *(heard if model.ctc else ()))
     traces = []
     for row, score, places, geometry, logp in zip(rows, scores, maps, geometries, heard, strict=True):
         said = _tokens(model.tokenizer, *row)
@@ -149,6 +153,11 @@ def trace_sentences(
         words = _words(said, row[0], places, geometry, logp) if sense_of(geometry.kind).timed else ()
         traces.append(AttentionTrace(text, score, said, places, geometry, origin, words))
     return traces
+
+
+def check_numbers(*found: Tensor) -> None:
+    if not all(numbers.isfinite().all() for numbers in found):
+        raise CheckpointError("the model's numbers are NaN or infinite; its parameters are of no use")
 
 
 def _words(

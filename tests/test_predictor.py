@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from multimodal_attn import AttentionTrace, load
-from multimodal_attn.errors import ConfigError, MediaError
+from multimodal_attn.errors import CheckpointError, ConfigError, MediaError
 from tests.conftest import RELEASED, needs_released
 
 
@@ -77,3 +77,10 @@ def test_the_released_captioner_sees_a_cat_of_prey_as_an_animal_and_looks_at_it(
     picture = Path(gradio.__file__).parent / "media_assets/images/lion.jpg"
     trace = load(RELEASED)(picture)
     assert set(trace.text.split()) & {"dog", "animal", "lion", "cat", "bear", "sheep", "cow"}, trace.text
+
+
+def test_parameters_that_make_nan_are_one_line(tiny_checkpoint: Path) -> None:
+    predictor = load(tiny_checkpoint)
+    next(predictor.model.parameters()).data.fill_(3e38)
+    with pytest.raises(CheckpointError, match="NaN or infinite"):
+        predictor(np.full((31, 37, 3), 99, np.uint8))
