@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import os
 from dataclasses import asdict
 from pathlib import Path
 from types import NoneType
@@ -15,6 +16,7 @@ from tokenizers import Tokenizer
 from multimodal_attn.configs import checked, config_from_json, json_object, shown
 from multimodal_attn.decoders import DecoderConfig
 from multimodal_attn.errors import CheckpointError, ConfigError
+from multimodal_attn.files import printable
 from multimodal_attn.language_model import LanguageModelConfig
 from multimodal_attn.model import Model, build_model
 from multimodal_attn.parameters import fill_from_file
@@ -129,10 +131,10 @@ def sha256(path: Path) -> str:
 
 def read_config(folder: Path) -> dict[str, Any]:
     """config.json of a checkpoint folder. Raises CheckpointError for anything else."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # False too for a name that no system takes
         others = sorted(path.parent.name for path in folder.parent.glob(f"*/{CONFIG}"))
         there = f"in {folder.parent} there is {', '.join(others) or 'none'}"
-        raise CheckpointError(f"no checkpoint folder {folder}; {there}")
+        raise CheckpointError(printable(f"no checkpoint folder {folder}; {there}"))
     config = read_json(folder / CONFIG, MAX_BYTES[CONFIG])
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise CheckpointError(f"{folder / CONFIG} is not of format {FORMAT}; update multimodal-attn or the checkpoint")

@@ -1,6 +1,7 @@
 """Tokens: text <-> ids, a thin layer over Hugging Face `tokenizers`, whose JSON file travels with every checkpoint."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -10,6 +11,7 @@ PAD, START, END, UNKNOWN = 0, 1, 2, 3
 NEVER_SAID = (PAD, START, UNKNOWN)
 SPECIALS = ("<pad>", "<start>", "<end>", "<unk>")
 APART = r"[^\p{L}\p{M}\p{N}'\-]+|(?<![\p{L}\p{N}])['\-]+|['\-]+(?![\p{L}\p{N}])"  # what stands between words
+STEERING = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069]")
 APOSTROPHE = "\u2019"  # the typographic one
 SPACES = r"\s+"
 MARK = "\u2581"  # before a word
@@ -63,10 +65,10 @@ def build_byte_tokenizer(pieces: Sequence[str], merges: Sequence[tuple[str, str]
 
 def spelled(tokenizer: Tokenizer, token: int) -> str:
     """A token as a trace shows it, the mark \u2581 before a word; \ufffd where it is a part of a letter."""
-    name = tokenizer.id_to_token(token)
+    name = plain(tokenizer.id_to_token(token))
     if not isinstance(tokenizer.pre_tokenizer, pre_tokenizers.ByteLevel) or token < len(SPECIALS):
         return name
-    return ("\u2581" if name.startswith("\u0120") else "") + tokenizer.decoder.decode([name])
+    return ("\u2581" if name.startswith("\u0120") else "") + plain(tokenizer.decoder.decode([name]))
 
 
 def build_text_tokenizer(texts: Iterable[str], n_pieces: int = 4000) -> Tokenizer:
@@ -137,4 +139,10 @@ def ids_to_text(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
     """The sentence; everything from the first END on, and every special token, is left out."""
     ids = list(ids)
     ids = ids[: ids.index(END)] if END in ids else ids
-    return tokenizer.decode([i for i in ids if i >= len(SPECIALS)])
+    return plain(tokenizer.decode([i for i in ids if i >= len(SPECIALS)]))
+
+
+def plain(text: str) -> str:
+    """Without characters that steer a terminal, end a line of a subtitle or turn the order of letters round: the
+    vocabulary may be a stranger's."""
+    return STEERING.sub(" ", text)

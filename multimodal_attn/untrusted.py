@@ -11,6 +11,7 @@ from multimodal_attn.errors import CheckpointError
 from multimodal_attn.tokens import APART, APOSTROPHE, MARK, SPACES, SPECIALS, UNITS
 
 MAX_HEADER = 4 << 20  # bytes
+MAX_DEPTH = 16  # of a tokenizer's parts in each other; ours have 3
 PARTS = (
     *("BPE", "ByteFallback", "ByteLevel", "Fuse", "Lowercase", "Metaspace", "NFC", "Sequence", "Strip"),
     *("WhitespaceSplit", "WordLevel"),
@@ -105,15 +106,17 @@ def _build(text: str, where: object) -> Tokenizer:
         raise CheckpointError(f"{where} is no tokenizer: {reason}") from error
 
 
-def _known(part: Any) -> bool:
+def _known(part: Any, depth: int = 0) -> bool:
     """Whether all that a part consists of is something that we use."""
-    if isinstance(part, list):
-        return all(map(_known, part))
-    if not isinstance(part, dict):
+    if not isinstance(part, list | dict):
         return True
+    if depth > MAX_DEPTH:
+        return False
+    if isinstance(part, list):
+        return all(_known(each, depth + 1) for each in part)
     if part.get("type") in PATTERNS:
         return part.get("pattern") in PATTERNS[part["type"]]
-    return part.get("type") in PARTS and all(map(_known, part.values()))
+    return part.get("type") in PARTS and all(_known(each, depth + 1) for each in part.values())
 
 
 def _numbered(vocabulary: Any) -> bool:

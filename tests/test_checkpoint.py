@@ -149,3 +149,9 @@ def test_the_released_captioner_keeps_its_promises() -> None:
     card = (RELEASED / "README.md").read_text()
     for word in ("Flickr8k", "research", "BLEU-4", "CIDEr", "Limits"):
         assert word in card
+
+
+@pytest.mark.parametrize("name", ["x" * 999, "a\nb", "a\0b", "\ud800"])
+def test_a_folder_that_cannot_be_there_is_one_line(name: str) -> None:
+    with pytest.raises(CheckpointError, match=r"\Ano checkpoint folder [^\n]*\Z"):
+        load_checkpoint(Path(name))

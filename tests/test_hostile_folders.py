@@ -138,6 +138,10 @@ def cut(name: str) -> Change:
     return change
 
 
+def nested(depth: int) -> list:
+    return [nested(depth - 1)] if depth else []
+
+
 def first(value: float) -> Callable[[dict[str, torch.Tensor]], None]:
     def edit(state: dict[str, torch.Tensor]) -> None:
         state["decoder.embedding.weight"].view(-1)[3] = value
@@ -229,6 +233,7 @@ HOSTILE: dict[str, Change] = {
             {"type": "Replace", "pattern": {"Regex": "(a+)+$"}, "content": ""}
         )
     ),
+    "tokenizer of nested parts": tokenized(lambda data: data.update(normalizer=nested(700))),
     "tokenizer bad regex": tokenized(
         lambda data: data["normalizer"]["normalizers"][2].update(pattern={"Regex": "((((a{9,999}){9,999}){9,999}"})
     ),

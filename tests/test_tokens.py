@@ -2,6 +2,7 @@
 
 import pytest
 from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from multimodal_attn.tokens import (
     END,
@@ -11,6 +12,8 @@ from multimodal_attn.tokens import (
     UNKNOWN,
     build_word_tokenizer,
     ids_to_text,
+    plain,
+    spelled,
     split_words,
     text_to_ids,
 )
@@ -85,3 +88,10 @@ def test_tokenizer_survives_json(tokenizer: Tokenizer) -> None:
     for text in (*TEXTS, "zebra <end> dog\u2019s -x- CAFE\u0301"):
         assert text_to_ids(again, text) == text_to_ids(tokenizer, text)
         assert ids_to_text(again, text_to_ids(again, text)) == ids_to_text(tokenizer, text_to_ids(tokenizer, text))
+
+
+def test_what_steers_a_terminal_or_a_subtitle_is_never_said() -> None:
+    words = ["<pad>", "<start>", "<end>", "<unk>", "\x1b[2J", "a\n\n1\n00:00", "\u202egod", "naïve"]
+    tokenizer = Tokenizer(WordLevel({word: n for n, word in enumerate(words)}, unk_token="<unk>"))
+    assert ids_to_text(tokenizer, [4, 5, 6, 7]) == " [2J a  1 00:00  god naïve"
+    assert spelled(tokenizer, 5) == "a  1 00:00" and plain("हिन्दी 犬 \u200d") == "हिन्दी 犬 \u200d"
