@@ -26,6 +26,7 @@ from multimodal_attn.ui.events import EXAMPLE, FILE, NO_FILE, Forged, Inputs, Up
 from multimodal_attn.ui.guard import Guard
 from multimodal_attn.ui.limits import MAX_FILE, room
 from multimodal_attn.ui.line import Line, in_turn
+from multimodal_attn.ui.opening import opening_of
 from multimodal_attn.ui.origin import Names
 from multimodal_attn.ui.senses import ASSETS, PICTURE, SENSES, SOUND, STATIC, Later, Reader, Sense
 from multimodal_attn.ui.viewer import build_viewer, keep
@@ -126,7 +127,7 @@ def build_sense(sense: Sense, reader: Reader, line: Line) -> None:
             facts = FACTS.format(by=sense.by, name=name, expect=expect, kind=sense.kind)
             gr.HTML(facts, elem_classes="facts", apply_default_css=False)
         with gr.Column(elem_classes="result-column", scale=1):
-            viewer = build_viewer(sense.kind, elem_id=f"{sense.kind}-viewer")
+            viewer = build_viewer(sense.kind, opening_of(sense.kind, reader.name), elem_id=f"{sense.kind}-viewer")
     paths = list(sense.examples.values())
 
     def on_drop(source: str | None) -> Iterator[tuple[dict, None]]:

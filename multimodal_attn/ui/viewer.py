@@ -7,15 +7,16 @@ from multimodal_attn.viewer.payloads import new_id
 from multimodal_attn.viewer.share import read_scripts, read_static
 
 
-def build_viewer(kind: str, **options) -> gr.HTML:
+def build_viewer(kind: str, opening: dict, **options) -> gr.HTML:
     """A component that takes one payload at a time, made by the functions of `viewer.payloads`.
 
     kind: "picture" or "sound", which it asks for while it is empty; a payload of either is shown.
+    opening: what it shows before anything else, see `opening_of`.
     Each payload has an id of its own, for the page is told only of values that differ from the one before.
     Not a subclass: Gradio writes a stub file beside the source of every subclass of its components.
     """
     return gr.HTML(
-        {"id": new_id(), "kind": kind},
+        {"id": new_id(), "kind": kind, **opening},
         html_template=read_static("viewer.html"),
         css_template=read_static("viewer.css"),
         js_on_load=read_scripts(),

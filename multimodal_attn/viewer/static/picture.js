@@ -3,6 +3,7 @@
 const picture = {
   waiting: "Looking\u00a0…",
   noMaps: "This model has no attention: it takes the picture in as a whole, so there is no map to show.",
+  opening: "An example. Each word lights where the model looked as it wrote it, which need not be why. Drop a photo of your own.",
   hint: "Point at a word to see where the model looked, or at the picture to see which words looked there.",
   sentence: "The caption, word by word",
   nothing: "The model found no words for this picture.",

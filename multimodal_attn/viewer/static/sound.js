@@ -4,6 +4,7 @@
 const sound = {
   waiting: "Listening\u00a0…",
   noMaps: "This model has no attention: it takes the sound in as a whole, so there are no weights to show.",
+  opening: "An example. Each word lights where the model listened as it wrote it, which need not be why. Drop a recording of your own, or speak.",
   hint: "Press play, or point at a word to see where the model listened. A click plays the word.",
   sentence: "The transcript, token by token",
   nothing: "The model heard no words in this sound.",

@@ -37,6 +37,7 @@ function showQueue(nBefore) {
 }
 
 function showWaiting({ media }) {
+  stopWalking();
   viewer.dataset.state = "waiting";
   part("waiting").textContent = sense().waiting;
   sense().show(media, null);
@@ -53,6 +54,7 @@ function bringIntoSight() {
 function showTrace(payload) {
   const isNew = payload.id !== view.complete?.id;
   Object.assign(view, { complete: payload, weights: decodeWeights(payload.trace.weights) });
+  if (isNew) stopWalking();
   if (isNew) Object.assign(view, { hovered: null, playing: null, pinned: null, place: null, head: "mean" });
   viewer.dataset.kind = payload.media.kind;
   viewer.dataset.state = "ready";
@@ -62,8 +64,10 @@ function showTrace(payload) {
   showHealth();
   showHeads();
   showOrigin();
+  showOpening(payload);
   draw();
-  if (isNew) say(payload.trace.text || nothing());
+  if (isNew && payload.opening) walk();
+  else if (isNew) say(payload.trace.text || nothing());
 }
 
 function showWords() {
