@@ -13,6 +13,7 @@ from multimodal_attn.health import summarise, widespread_fault
 from multimodal_attn.render import render_figure
 from multimodal_attn.senses import sense_of
 from multimodal_attn.trace import AttentionTrace
+from tasks.datamodule import Example
 
 
 class ShowResults(Callback):
@@ -27,17 +28,17 @@ class ShowResults(Callback):
             return
         for index in sorted(module.results)[: self.n_shown]:
             trace, example = module.results[index], module.examples[index]
-            print(f"  {example.path.name}: {trace.text}")
-            self._draw(trainer, module, trace, example.path)
+            print(f"  {example.name}: {trace.text}")
+            self._draw(trainer, module, trace, example)
 
-    def _draw(self, trainer: Trainer, module: Any, trace: AttentionTrace, path: Path) -> None:
+    def _draw(self, trainer: Trainer, module: Any, trace: AttentionTrace, example: Example) -> None:
         loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         if not loggers:
             return
         sense = sense_of(trace.geometry.kind)
-        figure = np.asarray(render_figure(trace, sense.original(sense.read(path, module.model))))
+        figure = np.asarray(render_figure(trace, sense.original(sense.read(example.input, module.model))))
         for logger in loggers:
-            logger.experiment.add_image(f"attention/{path.name}", figure, trainer.global_step, dataformats="HWC")
+            logger.experiment.add_image(f"attention/{example.name}", figure, trainer.global_step, dataformats="HWC")
 
 
 class AttentionHealth(Callback):
@@ -57,7 +58,8 @@ class AttentionHealth(Callback):
 
 
 class WriteResults(Callback):
-    """`test` and `predict` leave captions-*.jsonl in the run's folder, `test` also scores-test.json."""
+    """`test` and `predict` leave captions-*.jsonl, or what else the task writes, in the run's folder, `test` its scores
+    beside them."""
 
     @rank_zero_only
     def on_test_end(self, trainer: Trainer, module: Any) -> None:
@@ -78,10 +80,10 @@ class WriteResults(Callback):
     def _write(self, trainer: Trainer, module: Any, stage: str) -> Path:
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"captions-{stage}.jsonl"
+        path = folder / f"{module.written}-{stage}.jsonl"
         with path.open("w", encoding="utf-8") as file:
             for index, trace in sorted(module.results.items()):
-                row = {"path": str(module.examples[index].path), "text": trace.text, "score": trace.score}
+                row = {"path": str(module.examples[index].input), "text": trace.text, "score": trace.score}
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
         print(f"{len(module.results)} sentences in {path}")
         return folder

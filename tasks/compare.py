@@ -1,6 +1,6 @@
 """`multimodal-attn compare`: several attention mechanisms, everything else alike.
 
-The budget of every mechanism and seed: one frozen encoder, whose features of every whole picture or sound are computed
+The budget of every mechanism and seed: one frozen encoder, whose features of every whole input are computed
 once, without augmentation; the same training sentences in the same order; the same fresh decoder but for its mechanism,
 trained for the same number of steps on the same schedule by the decoder's loss alone. No checkpoint is chosen: the last
 parameters, as they are saved, search the validation set. Every result is a checkpoint folder that the app can open.
@@ -165,11 +165,10 @@ def train(plan: Plan, module: SequenceModule, data: FeatureData, folder: Path) -
         },
     }
     trained = Model(plan.encoder, module.model.decoder, module.model.tokenizer)
-    task = "captioning" if plan.encoder.sense == "picture" else "speech"
     card = (
         f"# {folder.parent.name}\n\nOf a comparison: seed {data.seed}, {trainer.global_step} steps, frozen encoder.\n"
     )
-    save_checkpoint(folder / "model", trained, plan.base.search, task, about, card)
+    save_checkpoint(folder / "model", trained, plan.base.search, plan.task, about, card)
     last.unlink(missing_ok=True)
 
 
@@ -186,7 +185,7 @@ def evaluate(module: SequenceModule, data: pl.LightningDataModule, folder: Path)
 
 
 def evaluate_given(plan: Plan, path: Path) -> Run:
-    """A trained model as it is, on the pictures or sounds themselves."""
+    """A trained model as it is, on the inputs themselves."""
     folder = plan.out / f"given-{read_config(path)['sha256'][PARAMETERS][:12]}"
     result = folder / "result.json"
     if not result.exists():

@@ -1,4 +1,4 @@
-"""What a frozen encoder gives for every picture or sound of a data set: computed once, kept in a file, read in batches.
+"""What a frozen encoder gives for every input of a data set: computed once, kept in a file, read in batches.
 
 The decoders of a comparison read it by the modules of their tasks, so a mechanism costs no more than its decoder.
 """
@@ -8,36 +8,26 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from multimodal_attn.decoders import build_decoder
 from multimodal_attn.files import whole_file, write_whole
 from multimodal_attn.memory import Memory
-from multimodal_attn.model import Model, decode
-from multimodal_attn.senses import encoder_to_dict
-from multimodal_attn.sound import RATE
-from multimodal_attn.tokens import PAD, text_to_ids
-from multimodal_attn.trace import AttentionTrace, Origin
-from tasks.loader import EpochSampler, LengthSampler, ResumableLoader, length_batches
+from multimodal_attn.model import Model
+from multimodal_attn.senses import Geometry, encoder_to_dict, geometry_from_dict
+from tasks.datamodule import Batch, SequenceData, pad_sentences
+from tasks.loader import ResumableLoader
 from tasks.module import SequenceModule
 
-
-class FeatureBatch(NamedTuple):
-    """memory: values float16 (B, S, D) and their mask; tokens (B, M, T), END closes each sentence, then PAD; index (B,)
-    of the examples; sizes (B, 1 or 2): what the encoder's `geometry` asks for."""
-
-    memory: Memory
-    tokens: Tensor
-    index: Tensor
-    sizes: Tensor
+FORMAT = 2  # of the files
 
 
 @dataclass(frozen=True)
@@ -46,39 +36,41 @@ class FeatureStore:
 
     values: np.ndarray
     spans: list[tuple[int, int]]
-    sizes: list[list[int]]
+    geometries: list[Geometry]
 
     def __getitem__(self, index: int) -> np.ndarray:
         first, n_places = self.spans[index]
         return np.array(self.values[first : first + n_places])
 
-    @property
-    def lengths(self) -> np.ndarray:
-        """Seconds of each sound, 1 for each picture: what the batches of its task are measured in. (n,)"""
-        return np.array([size[0] / RATE if len(size) == 1 else 1.0 for size in self.sizes])
 
-
-def open_features(folder: Path, encoder: nn.Module, data: pl.LightningDataModule, split: str) -> FeatureStore:
+def open_features(folder: Path, encoder: nn.Module, data: SequenceData, split: str) -> FeatureStore:
     """The features of a split, from `folder` if they are there, else computed and left there.
 
     They are found again by the files (name, size, time of change), the encoder and its parameters.
     """
-    key = feature_key(encoder, [example.path for example in data.examples[split]])
+    key = feature_key(encoder, [example.input for example in data.examples[split]])
     about, rows = folder / f"{key}.json", folder / f"{key}.f16"
     if not about.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        write_features(rows, about, encoder, raw_loader(data, encoder, data.examples[split]), f"features of {split}")
+        write_features(rows, about, encoder, data.whole(data.examples[split], encoder), f"features of {split}")
     known = json.loads(about.read_text())
     values = np.memmap(rows, np.float16, "r").reshape(-1, known["dim"])
-    return FeatureStore(values, known["spans"], known["sizes"])
+    return FeatureStore(values, known["spans"], list(map(geometry_from_dict, known["geometries"])))
 
 
-def feature_key(encoder: nn.Module, paths: Sequence[Path]) -> str:
-    digest = hashlib.sha256(parameters_sha256(encoder).encode())
-    for path in paths:
-        stat = path.stat()
-        digest.update(f"{path.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
+def feature_key(encoder: nn.Module, sources: Sequence[Any]) -> str:
+    digest = hashlib.sha256(f"{FORMAT}{parameters_sha256(encoder)}".encode())
+    for source in sources:
+        digest.update(f"{state_of(source)}\0".encode())
     return digest.hexdigest()[:24]
+
+
+def state_of(source: Any) -> str:
+    """What changes when an input does: of a file, its size and time too."""
+    if not isinstance(source, Path):
+        return str(source)
+    stat = source.stat()
+    return f"{source.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}"
 
 
 def parameters_sha256(encoder: nn.Module) -> str:
@@ -92,33 +84,18 @@ def parameters_sha256(encoder: nn.Module) -> str:
 @torch.inference_mode()
 def write_features(rows: Path, about: Path, encoder: nn.Module, loader: DataLoader, what: str) -> None:
     spans: dict[int, tuple[int, int]] = {}
-    sizes: dict[int, list[int]] = {}
+    geometries: dict[int, dict[str, Any]] = {}
     n_rows, encoder = 0, encoder.eval()
     with whole_file(rows) as file:
         for batch in tqdm(loader, what, disable=None):
-            memory = encoder(batch[0])
-            of_batch = batch.sizes.tolist() if encoder.sense == "picture" else batch[0].lengths.unsqueeze(1).tolist()
-            n_places = memory.n_places.tolist()
-            for index, values, n, size in zip(batch.index.tolist(), memory.values, n_places, of_batch, strict=True):
+            memory = encoder(batch.inputs)
+            each = zip(batch.index.tolist(), memory.values, memory.n_places.tolist(), batch.geometries, strict=True)
+            for index, values, n, geometry in each:
                 file.write(values[:n].to(torch.float16).numpy().tobytes())
-                spans[index], sizes[index] = (n_rows, n), size
+                spans[index], geometries[index] = (n_rows, n), geometry.to_dict()
                 n_rows += n
     known = {"dim": encoder.dim, "spans": [spans[i] for i in range(len(spans))]}
-    write_whole(about, json.dumps(known | {"sizes": [sizes[i] for i in range(len(sizes))]}))
-
-
-def raw_loader(data: pl.LightningDataModule, encoder: nn.Module, examples: Sequence[Any]) -> DataLoader:
-    """The pictures or sounds of examples as they are, each once."""
-    if encoder.sense == "picture":
-        from tasks.captioning.datamodule import CaptionDataset, collate
-
-        dataset = CaptionDataset(examples, encoder.framing, data.augmentation, [[]] * len(examples), data.seed)
-        return DataLoader(dataset, 32, collate_fn=collate, num_workers=data.n_workers)
-    from tasks.speech.datamodule import SpeechDataset, collate
-
-    dataset = SpeechDataset(examples, None, 0.0, data.seed)
-    batches = length_batches(np.array(dataset.seconds), data.eval_batch_seconds)
-    return DataLoader(dataset, batch_sampler=[batch.tolist() for batch in batches], collate_fn=collate)
+    write_whole(about, json.dumps(known | {"geometries": [geometries[i] for i in range(len(geometries))]}))
 
 
 # -- batches ----------------------------------------------------------------------------------------------------------
@@ -133,70 +110,53 @@ class FeatureDataset(Dataset):
     def __len__(self) -> int:
         return len(self.sentences)
 
-    def __getitem__(self, item: int | tuple[int, int]) -> tuple[np.ndarray, list[list[int]], int, list[int]]:
+    def __getitem__(self, item: int | tuple[int, int]) -> tuple[np.ndarray, list[list[int]], int, Geometry]:
         index = item if isinstance(item, int) else item[0]
-        return self.store[index], self.sentences[index], index, self.store.sizes[index]
+        return self.store[index], self.sentences[index], index, self.store.geometries[index]
 
 
-def collate_features(items: list[tuple]) -> FeatureBatch:
-    features, sentences, index, sizes = zip(*items, strict=True)
+def collate_features(items: list[tuple]) -> Batch:
+    """Inputs: Memory of float16 values (B, S, D)."""
+    features, sentences, index, geometries = zip(*items, strict=True)
     lengths = torch.tensor([len(rows) for rows in features])
     values = torch.zeros(len(items), int(lengths.max()), features[0].shape[1], dtype=torch.float16)
-    longest = max((len(ids) for group in sentences for ids in group), default=1)
-    tokens = torch.full((len(items), max(map(len, sentences)), longest), PAD)
-    for row, (rows, group) in enumerate(zip(features, sentences, strict=True)):
-        values[row, : len(rows)] = torch.from_numpy(rows)
-        for column, ids in enumerate(group):
-            tokens[row, column, : len(ids)] = torch.tensor(ids)
+    for place, rows in zip(values, features, strict=True):
+        place[: len(rows)] = torch.from_numpy(rows)
     mask = None if (lengths == lengths[0]).all() else torch.arange(values.shape[1]) < lengths.unsqueeze(1)
-    return FeatureBatch(Memory(values, mask), tokens, torch.tensor(index), torch.tensor(sizes))
+    return Batch(Memory(values, mask), pad_sentences(sentences), torch.tensor(index), geometries)
 
 
 class FeatureData(pl.LightningDataModule):
-    """The data of a task with features in place of its pictures or sounds, in batches of the task's own size."""
+    """The data of a task with features in place of its inputs, in batches of the task's own size."""
 
-    def __init__(
-        self, data: pl.LightningDataModule, stores: dict[str, FeatureStore], tokenizer: Tokenizer, seed: int
-    ) -> None:
+    def __init__(self, data: SequenceData, stores: dict[str, FeatureStore], tokenizer: Tokenizer, seed: int) -> None:
         super().__init__()
         self.data, self.stores, self.tokenizer, self.seed = data, stores, tokenizer, seed
-        self.examples, self.split = data.examples, "val"
-        self.word_times = getattr(data, "word_times", {})
 
-    def sentences(self, split: str) -> list[list[list[int]]]:
-        """The ids of every example's sentences."""
-        cut = getattr(self.data, "max_tokens", None)
-        return [[text_to_ids(self.tokenizer, text, cut) for text in texts_of(e)] for e in self.examples[split]]
+    def lengths(self, split: str) -> np.ndarray:
+        """Of the inputs, as the task's batches are measured. (n,)"""
+        return np.array([self.data.length(geometry) for geometry in self.stores[split].geometries])
 
     def train_dataloader(self) -> DataLoader:
-        dataset = FeatureDataset(self.stores["train"], self.sentences("train"))
-        if hasattr(self.data, "batch_limits"):
-            sampler = LengthSampler(dataset.store.lengths, *self.data.batch_limits, *self.data.easy, self.seed)
-        else:
-            sampler = EpochSampler(len(dataset), self.data.batch_size, self.seed)
-        return ResumableLoader(dataset, sampler, collate_fn=collate_features)
+        sentences = self.data.sentences(self.tokenizer, self.data.examples["train"])
+        sampler = self.data.sampler(self.lengths("train"), self.seed)
+        return ResumableLoader(FeatureDataset(self.stores["train"], sentences), sampler, collate_fn=collate_features)
 
     def val_dataloader(self) -> DataLoader:
-        dataset = FeatureDataset(self.stores["val"], [[] for _ in self.examples["val"]])
-        most = getattr(self.data, "eval_batch_size", None) or self.data.eval_batch_seconds
-        batches = [batch.tolist() for batch in length_batches(dataset.store.lengths, most)]
+        dataset = FeatureDataset(self.stores["val"], [[] for _ in self.data.examples["val"]])
+        batches = self.data.eval_batches(self.lengths("val"))
         return DataLoader(dataset, batch_sampler=batches, collate_fn=collate_features)
-
-
-def texts_of(example: Any) -> tuple[str, ...]:
-    """The sentences of an example: several of a picture, one of a sound."""
-    return example.captions if hasattr(example, "captions") else (example.text,)
 
 
 # -- the model --------------------------------------------------------------------------------------------------------
 
 
 class FeatureReader(nn.Module):
-    """Stands where the encoder was: batches are memories already, and it knows the encoder's geometry."""
+    """Stands where the encoder was: batches are memories already."""
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
-        self.config, self.dim, self.sense, self.geometry = encoder.config, encoder.dim, encoder.sense, encoder.geometry
+        self.config, self.dim, self.sense = encoder.config, encoder.dim, encoder.sense
 
     def forward(self, memory: Memory) -> Memory:
         return Memory(memory.values.float(), memory.mask)
@@ -217,13 +177,12 @@ class OnFeatures(SequenceModule):
             decoder = build_decoder(self.decoder_config, self.frozen.dim, data.tokenizer.get_vocab_size())
             self.model = Model(FeatureReader(self.frozen), decoder, data.tokenizer)
 
-    def training_step(self, batch: FeatureBatch, batch_idx: int) -> Tensor:
-        return self.sentence_loss(self.read_memory(batch.memory), batch.tokens)
+    def encode(self, inputs: Memory) -> Memory:
+        return self.model.encoder(inputs)
 
-    def search_batch(self, batch: FeatureBatch) -> dict[int, AttentionTrace]:
-        geometries = [self.model.encoder.geometry(*size) for size in batch.sizes.tolist()]
-        traces = decode(self.model, batch.memory, geometries, self.search, Origin())
-        return dict(zip(batch.index.tolist(), traces, strict=True))
+    @property
+    def data(self) -> SequenceData:
+        return self.trainer.datamodule.data
 
 
 def module_on_features(base: SequenceModule, encoder: nn.Module, attention: dict[str, Any]) -> SequenceModule:

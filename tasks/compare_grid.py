@@ -1,39 +1,30 @@
 """The picture of a comparison: a row for each mechanism, a column for each token of one sentence that all had to write.
 
-A cell of a picture shows where the mechanism looked at that token. A cell of a sound is a strip of time, downwards,
-beside the spectrogram that runs the same way.
+A cell shows where the mechanism looked at that token, as the sense draws it: `Sense.maps`.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
 from multimodal_attn.checkpoint import load_checkpoint
 from multimodal_attn.errors import ConfigError
 from multimodal_attn.files import whole_file
-from multimodal_attn.media import read_picture
 from multimodal_attn.model import Model, trace_sentences
-from multimodal_attn.render import heat_over_picture, spectrogram, weights_to_heat
-from multimodal_attn.render.overlay import pixels_to_cells, spread
 from multimodal_attn.render.sheet import EDGE, FAINT, GAP, INK, MARGIN, NUMBER_SIZE, PAPER, WORD_SIZE, draw_sheet
 from multimodal_attn.render.text import load_font, printable, shorten
 from multimodal_attn.search import Hypotheses
-from multimodal_attn.sound import RATE, read_sound
+from multimodal_attn.senses import sense_of
 from multimodal_attn.tokens import UNKNOWN, text_to_ids
 from multimodal_attn.trace import AttentionTrace, Origin
-from tasks.compare_features import raw_loader, texts_of
+from tasks.cli import look_up
 
-SIDE = 132  # pixels of the longer side of a picture's cell
-STRIP = (34, 132)  # pixels of a sound's cell
-PITCHES = 60  # pixels of the spectrogram across
 NAMES = 230  # pixels for the mechanisms' names
-LENGTHS = {"picture": range(6, 12), "sound": range(8, 24)}  # tokens of a sentence that fills the picture well
+NARROWEST = 34  # pixels of a column
 
 
 def draw_comparison(plan: Any, rows: Sequence[tuple[str, Path, str]], shown: str | None, sentence: str | None) -> None:
@@ -41,10 +32,10 @@ def draw_comparison(plan: Any, rows: Sequence[tuple[str, Path, str]], shown: str
     example, text = choose_input(plan, shown, sentence)
     traces = [force_sentence(load_checkpoint(model)[0], plan.data, example, text) for _, model, _ in rows]
     labels = [(name, caption) for name, _, caption in rows]
-    if plan.encoder.sense == "picture":
-        figure = draw_pictures(traces, labels, read_picture(example.path, min_side_hint=2 * SIDE).image)
-    else:
-        figure = draw_sounds(traces, labels, read_sound(example.path).samples)
+    sense = sense_of(plan.encoder.sense)
+    original = sense.original(sense.read(example.input, plan))
+    beside, cells = look_up(sense.maps)(traces, original)
+    figure = draw_grid(traces, labels, cells, beside)
     with whole_file(plan.out / "comparison.png") as file:
         figure.save(file, "PNG")
 
@@ -63,73 +54,29 @@ def choose_input(plan: Any, shown: str | None, sentence: str | None) -> tuple[An
     sentence; else the first whose sentence is neither short nor long, and all known."""
     examples, tokenizer = plan.data.examples["val"], plan.features.tokenizer
     if shown and not shown.isdecimal():
-        unmeasured = {} if plan.encoder.sense == "picture" else {"seconds": None}
-        return replace(examples[0], path=Path(shown), **unmeasured), sentence
+        return plan.data.example(Path(shown)), sentence
     if shown:
         example = examples[int(shown) % len(examples)]
-        return example, sentence or texts_of(example)[0]
+        return example, sentence or example.texts[0]
     for example in examples:
-        for text in texts_of(example):
+        for text in example.texts:
             ids = text_to_ids(tokenizer, text)[:-1]
-            if len(ids) in LENGTHS[plan.encoder.sense] and UNKNOWN not in ids:
+            if len(ids) in plan.data.shown and UNKNOWN not in ids:
                 return example, sentence or text
-    return examples[0], sentence or texts_of(examples[0])[0]
+    return examples[0], sentence or examples[0].texts[0]
 
 
 @torch.inference_mode()
 def force_sentence(model: Model, data: Any, example: Any, text: str) -> AttentionTrace:
     """The trace of a model that is made to write `text` about an example."""
-    loader = raw_loader(data, model.encoder, [example])
+    loader = data.whole([example], model.encoder)
     batch = loader.collate_fn([loader.dataset[0]])
-    size = batch.sizes[0].tolist() if model.encoder.sense == "picture" else [int(batch[0].lengths[0])]
     tokens = torch.tensor([[text_to_ids(model.tokenizer, text)]])
     sentences = Hypotheses(tokens, torch.zeros(1, 1))
-    geometries = [model.encoder.geometry(*size)]
-    return trace_sentences(model, model.read(batch[0]), sentences, geometries, Origin())[0]
+    return trace_sentences(model, model.read(batch.inputs), sentences, batch.geometries, Origin())[0]
 
 
 # -- drawing ----------------------------------------------------------------------------------------------------------
-
-
-def draw_pictures(
-    traces: Sequence[AttentionTrace], labels: Sequence[tuple[str, str]], picture: Image.Image
-) -> Image.Image:
-    scale = SIDE / max(picture.size)
-    cell = max(round(picture.width * scale), 40), max(round(picture.height * scale), 40)
-    photo = picture.resize(cell, Image.Resampling.LANCZOS)
-    cells = [
-        [heat_over_picture(photo, weights_to_heat(trace, t, cell)) for t in range(len(trace.tokens))]
-        if trace.weights.shape[1]
-        else []
-        for trace in traces
-    ]
-    return draw_grid(traces, labels, cells, [photo])
-
-
-def draw_sounds(
-    traces: Sequence[AttentionTrace], labels: Sequence[tuple[str, str]], samples: np.ndarray
-) -> Image.Image:
-    levels = spectrogram(samples, RATE, max_frames=2 * STRIP[1]).T / 255  # time downwards, low pitches left
-    beside = ink(levels**1.25).resize((PITCHES, STRIP[1]), Image.Resampling.BILINEAR)
-    return draw_grid(traces, labels, [strips(trace) for trace in traces], [beside] * len(traces))
-
-
-def strips(trace: AttentionTrace) -> list[Image.Image]:
-    """The weights of each token along time, downwards, its largest weight in full ink."""
-    if not trace.weights.shape[1]:
-        return []
-    geometry, (width, height) = trace.geometry, STRIP
-    end = geometry.start + geometry.n_places * geometry.step
-    places = pixels_to_cells(height, geometry.seconds, geometry.start, end, geometry.n_places)
-    weights = trace.weights.mean(1)  # (T, S)
-    shade = weights / np.maximum(weights.max(1, keepdims=True), np.finfo(np.float32).tiny)
-    columns = spread(places, geometry.n_places, False) @ shade.T  # (height, T)
-    return [ink(np.repeat(column[:, None], width, axis=1)) for column in columns.T]
-
-
-def ink(shade: np.ndarray) -> Image.Image:
-    """Grey picture of shades from 0 for the paper to 1 for the ink."""
-    return Image.fromarray(np.rint(255 - np.clip(shade, 0, 1) * (255 - 0x1B)).astype(np.uint8)).convert("RGB")
 
 
 def draw_grid(
@@ -141,7 +88,7 @@ def draw_grid(
     """Names, the input beside the first rows, then the cells; tokens head the columns of the rows that share them."""
     apart, head = GAP // 4, WORD_SIZE + GAP
     height, first = beside[0].height, NAMES + GAP + beside[0].width + GAP
-    width = max([row[0].width for row in cells if row], default=STRIP[0])
+    width = max([row[0].width for row in cells if row], default=NARROWEST)
     n_columns = max(map(len, cells), default=0)
     sheet, (left, top) = draw_sheet(
         traces[0].text, first + n_columns * (width + apart), head + len(cells) * (height + GAP // 2) + NUMBER_SIZE

@@ -20,7 +20,8 @@ from multimodal_attn.errors import CheckpointError, ConfigError
 from multimodal_attn.files import write_whole
 from multimodal_attn.senses import build_encoder
 from tasks.cli import TASKS, look_up
-from tasks.compare_features import FeatureData, open_features, parameters_sha256, texts_of
+from tasks.compare_features import FeatureData, open_features, parameters_sha256
+from tasks.datamodule import SequenceData
 from tasks.module import SequenceModule
 from tasks.released import BUNDLED, load_encoder
 from tasks.resume import RUNS
@@ -31,20 +32,14 @@ from tasks.training import OneLineParser
 class Plan:
     """What a comparison holds fixed: the settings of the task, its data and features, and how long to train."""
 
+    task: str
     base: SequenceModule
-    data: pl.LightningDataModule
+    data: SequenceData
     encoder: nn.Module
     features: FeatureData
     options: dict[str, Any]  # of the trainer
     n_steps: int
     out: Path
-
-    @property
-    def batch_size(self) -> str:
-        """In words."""
-        if limits := getattr(self.data, "batch_limits", None):
-            return f"up to {limits[0]:g} s or {limits[1]}"
-        return str(self.data.batch_size)
 
     @cached_property
     def budget(self) -> dict[str, Any]:
@@ -59,8 +54,8 @@ class Plan:
             "schedule": asdict(self.base.schedule),
             "trainer": self.options,
             "n_steps": self.n_steps,
-            "batches": self.batch_size,
-            "texts": zlib.crc32("\n".join(t for e in self.data.examples["train"] for t in texts_of(e)).encode()),
+            "batches": self.data.batch_in_words,
+            "texts": zlib.crc32("\n".join(t for e in self.data.examples["train"] for t in e.texts).encode()),
             "n_examples": {split: len(self.data.examples[split]) for split in ("train", "val")},
             "n_tokens": self.features.tokenizer.get_vocab_size(),
         }
@@ -102,7 +97,7 @@ def name_of(attention: dict[str, Any]) -> str:
     return " ".join([f"{score}/{align}" if reads else align, *options])
 
 
-def parse_settings(task: str, argv: list[str]) -> tuple[SequenceModule, pl.LightningDataModule, dict[str, Any]]:
+def parse_settings(task: str, argv: list[str]) -> tuple[SequenceModule, SequenceData, dict[str, Any]]:
     """The task's module and data as training would build them, and the options of its trainer that matter here."""
     parser = OneLineParser(prog=f"multimodal-attn compare --task {task}")
     parser.add_argument("-c", "--config", action="config")
@@ -137,16 +132,15 @@ def make_plan(args: argparse.Namespace, argv: list[str]) -> Plan:
     base.search = replace(base.search, ctc=0.0, lm=0.0)  # the decoder alone is compared
     base.loss = replace(base.loss, ctc=0.0)
     out = args.out or RUNS / "compare" / args.task
-    plan = Plan(base, data, encoder, features, options, n_steps, out)
+    plan = Plan(args.task, base, data, encoder, features, options, n_steps, out)
     check_budget(out / "budget.json", plan.budget, args.features.resolve())
     return plan
 
 
 def find_encoder(args: argparse.Namespace, base: SequenceModule) -> nn.Module:
-    path = args.encoder
-    if path is None and args.task == "captioning":
+    if args.encoder is None and base.ready:
         return build_encoder(base.encoder_config)
-    path = path or BUNDLED[args.task]
+    path = args.encoder or BUNDLED[args.task]
     if not path.exists():
         raise CheckpointError(f"compare: no checkpoint {path}; name one with --encoder, whose encoder is to be used")
     return load_encoder(path)

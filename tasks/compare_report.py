@@ -17,13 +17,12 @@ from multimodal_attn.decoders import Decoder
 from multimodal_attn.files import write_whole
 from multimodal_attn.losses import cross_entropy
 from multimodal_attn.tokens import PAD, START
-from tasks.compare_features import FeatureBatch, FeatureReader
+from tasks.compare_features import FeatureReader
 from tasks.compare_grid import draw_comparison
+from tasks.datamodule import Batch
 from tasks.module import draw_loss
 
 N_ROUNDS = 6  # of the timing, the first of them not counted
-# shown in the Markdown table; the others are in comparison.csv and comparison.json
-SCORES = {"picture": ("cider", "bleu4", "rouge_l"), "sound": ("wer", "cer", "start_ms/attention")}
 FIGURES = ("entropy", "change", "coverage", "monotonicity")
 
 
@@ -63,13 +62,13 @@ def spread_of(values: Sequence[float]) -> float | str:
     return statistics.stdev(values) if len(values) > 1 else ""
 
 
-def measure_steps(runs: Sequence[Run], batch: FeatureBatch, reader: FeatureReader, precision: str) -> list[float]:
+def measure_steps(runs: Sequence[Run], batch: Batch, reader: FeatureReader, precision: str) -> list[float]:
     """CPU seconds of the decoder's loss and gradients for one batch, the median over rounds.
 
     The mechanisms take turns, so that whatever else the machine does slows all of them alike.
     """
     decoders = [load_checkpoint(run.model)[0].decoder.train() for run in runs]
-    memory, found = reader(batch.memory), [[] for _ in runs]
+    memory, found = reader(batch.inputs), [[] for _ in runs]
     for _ in range(N_ROUNDS if decoders else 0):
         for decoder, seconds in zip(decoders, found, strict=True):
             started = time.process_time()
@@ -101,7 +100,7 @@ def write_report(plan: Any, rows: Sequence[Row], given: Sequence[Row], *shown: s
     write_whole(out / "comparison.csv", to_csv([row.figures() for row in every]))
     data = {"budget": plan.budget, "rows": [as_data(row) for row in rows], "given": [as_data(row) for row in given]}
     write_whole(out / "comparison.json", json.dumps(data, indent=2) + "\n")
-    table = "\n".join(markdown_lines(rows, given, SCORES[plan.encoder.sense])) + "\n"
+    table = "\n".join(markdown_lines(rows, given, base.scores)) + "\n"
     write_whole(out / "comparison.md", f"{heading(plan, rows)}\n{table}")
     draw_comparison(plan, [(row.name, row.runs[0].model, caption_of(row, base.monitor)) for row in every], *shown)
     print(f"\n{table}\n{out}: comparison.md, comparison.csv, comparison.json, comparison.png")
@@ -128,12 +127,12 @@ def to_csv(rows: Sequence[dict[str, Any]]) -> str:
 
 def heading(plan: Any, rows: Sequence[Row]) -> str:
     """The budget in words."""
-    budget, inputs = plan.budget, {"picture": "pictures", "sound": "sounds"}[plan.encoder.sense]
+    budget, inputs = plan.budget, f"{plan.encoder.sense}s"
     seeds = ", ".join(map(str, sorted({run.seed for row in rows for run in row.runs})))
     encoder, decoder, n = budget["encoder"], budget["decoder"], budget["n_examples"]
     words = f"""Every row: the frozen encoder {encoder["config"]["name"]} ({encoder["sha256"][:12]}), whose features of
     the whole {inputs} were computed once, without augmentation; a fresh decoder ({decoder["form"]}, width
-    {decoder["dim"]}), trained for {plan.n_steps} steps of {plan.batch_size} on {n["train"]:,} {inputs}; seeds:
+    {decoder["dim"]}), trained for {plan.n_steps} steps of {plan.data.batch_in_words} on {n["train"]:,} {inputs}; seeds:
     {seeds or "none"}; its last parameters searched the {n["val"]:,} of the validation set with a beam of
     {plan.base.search.beam}. ± is the standard deviation over the seeds. s/step: CPU seconds of loss and gradients of
     one batch, all mechanisms in turn on one machine. The figures of attention are medians over the sentences, entropy

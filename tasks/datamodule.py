@@ -1,17 +1,65 @@
-"""What the data of both tasks have in common: which split is served when, and by whose vocabulary."""
+"""What the data of all tasks have in common: batches, which split is served when, and by whose vocabulary."""
 
 import logging
 import signal
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 import pytorch_lightning as pl
+import torch
 from tokenizers import Tokenizer
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from multimodal_attn.errors import MediaError
+from multimodal_attn.memory import map_state
+from multimodal_attn.senses import Geometry
+from multimodal_attn.tokens import PAD, text_to_ids
+from tasks.loader import EpochSampler, LengthSampler
 
 LOG = logging.getLogger(__name__)
 Index = int | tuple[int, int]
+
+
+class Batch(NamedTuple):
+    """inputs: as the encoder takes them. tokens (B, M, T): END closes each sentence, then PAD. index (B,): of the
+    examples. geometries: where the places of each input lie, B of them."""
+
+    inputs: Any
+    tokens: Tensor
+    index: Tensor
+    geometries: Sequence[Geometry]
+
+    def to(self, device: Any, **how: Any) -> "Batch":
+        """Lightning calls it; its own way would look for tensors in the geometries too."""
+        inputs, tokens, index = map_state(lambda tensor: tensor.to(device, **how), tuple(self[:3]))
+        return self._replace(inputs=inputs, tokens=tokens, index=index)
+
+
+class Example(Protocol):
+    """An input and its sentences. input: what the sense reads, such as a path; as text it is what rows call it. name:
+    what people call it."""
+
+    @property
+    def input(self) -> Any: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def texts(self) -> tuple[str, ...]: ...
+
+
+def pad_sentences(groups: Sequence[Sequence[Sequence[int]]]) -> Tensor:
+    """(B, M, T) of the ids of each input's sentences, PAD where there are fewer or shorter ones."""
+    longest = max((len(ids) for group in groups for ids in group), default=1)
+    tokens = torch.full((len(groups), max(map(len, groups)), longest), PAD)
+    for row, group in zip(tokens, groups, strict=True):
+        for sentence, ids in zip(row, group, strict=False):
+            sentence[: len(ids)] = torch.tensor(ids)
+    return tokens
 
 
 class FileDataset(Dataset):
@@ -53,10 +101,17 @@ class FileDataset(Dataset):
 
 
 class SequenceData(pl.LightningDataModule):
-    """Base of both tasks. split: what `test` and `predict` read. n_workers: processes that read files."""
+    """Base of all tasks.
 
+    examples: those of each split that was set up. split: what `test` and `predict` read. n_workers: processes that read
+    files. seed: draws the order and the changes. shown: how many tokens a sentence has that fills a picture well.
+    """
+
+    examples: dict[str, list[Any]]
     split: str
     n_workers: int
+    seed: int
+    shown = range(6, 24)
 
     def eval_loader(self, split: str) -> DataLoader:
         """This process's share of a split, each example once, unchanged and without its references."""
@@ -71,9 +126,51 @@ class SequenceData(pl.LightningDataModule):
     def predict_dataloader(self) -> DataLoader:
         return self.eval_loader(self.split)
 
+    def sentences(self, tokenizer: Tokenizer, examples: Sequence[Example]) -> list[list[list[int]]]:
+        """The ids of every example's sentences, as training takes them."""
+        return [[text_to_ids(tokenizer, text) for text in example.texts] for example in examples]
+
+    # -- what a comparison asks for, which trains on features in place of inputs ---------------------------------------
+
+    def example(self, source: Path) -> Example:
+        """A file that belongs to no split and has no sentence."""
+        raise NotImplementedError
+
+    def whole(self, examples: Sequence[Example], encoder: Any) -> DataLoader:
+        """Batches of the inputs of examples as they are, each once."""
+        raise NotImplementedError
+
+    def length(self, geometry: Geometry) -> float:
+        """Of an input, as batches are measured."""
+        return 1.0
+
+    def sampler(self, lengths: np.ndarray, seed: int, rank: int = 0, n_ranks: int = 1) -> EpochSampler | LengthSampler:
+        """Training batches of inputs of these lengths (n,)."""
+        raise NotImplementedError
+
+    def eval_batches(self, lengths: np.ndarray) -> list[list[int]]:
+        """Batches of validation, test and prediction, for inputs of these lengths (n,)."""
+        raise NotImplementedError
+
+    @property
+    def batch_in_words(self) -> str:
+        """How large a training batch is."""
+        raise NotImplementedError
+
+    # -- what loaders need --------------------------------------------------------------------------------------------
+
+    @property
+    def encoder(self) -> Any:
+        return self.trainer.lightning_module.model.encoder
+
     @property
     def tokenizer(self) -> Tokenizer:
         return self.trainer.lightning_module.model.tokenizer
+
+    @property
+    def ranks(self) -> tuple[int, int]:
+        """This process, and how many there are."""
+        return self.trainer.global_rank, self.trainer.world_size
 
     def worker_options(self) -> dict[str, Any]:
         ignore = ignore_interrupts if self.n_workers else None

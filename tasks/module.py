@@ -1,4 +1,4 @@
-"""What both tasks train by: a model, phases, free-running evaluation, and checkpoints that describe themselves."""
+"""What all tasks train by: a model, phases, free-running evaluation, and checkpoints that describe themselves."""
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,12 +13,14 @@ from multimodal_attn.attention import Choice, reinforce
 from multimodal_attn.checkpoint import describe, load_checkpoint
 from multimodal_attn.ctc import ctc_loss
 from multimodal_attn.decoders import DecoderConfig
+from multimodal_attn.errors import ConfigError
 from multimodal_attn.losses import coverage, cross_entropy, doubly_stochastic, grounding, guided_attention, mean_entropy
 from multimodal_attn.memory import Memory
-from multimodal_attn.model import Model, build_model
+from multimodal_attn.model import Model, build_model, decode
 from multimodal_attn.search import SearchConfig
 from multimodal_attn.tokens import PAD, START
-from multimodal_attn.trace import AttentionTrace
+from multimodal_attn.trace import AttentionTrace, Origin
+from tasks.datamodule import Batch, SequenceData
 from tasks.released import restore_model, start_encoder
 from tasks.resume import described_model
 from tasks.schedule import Phase, Schedule, follow, limit
@@ -47,14 +49,25 @@ class LossConfig:
     entropy: float = 0.0
 
 
-class SequenceModule(pl.LightningModule):
-    """Base of both tasks. The model is built when the data is known, since the vocabulary comes from it.
+# shared options that not every task can honour, and the values that leave them out
+OPTIONAL = {"loss.ctc": 0.0, "loss.guided": 0.0, "schedule.self_critical_epochs": 0}
 
-    monitor: the validation score that decides which checkpoint is best; lower_is_better: whether it is an error.
+
+class SequenceModule(pl.LightningModule):
+    """Base of all tasks. The model is built when the data is known, since the vocabulary comes from it.
+
+    monitor: the validation score that decides which checkpoint is best. lower_is_better: whether it is an error.
+    scores: those that the table of a comparison shows. honours: the OPTIONAL options that the task knows what to do
+    with; another one that is set is a ConfigError. written: what its sentences are called. ready: the encoder that the
+    config describes is a trained one.
     """
 
     monitor: str
     lower_is_better = False
+    scores: tuple[str, ...]
+    honours: frozenset[str] = frozenset()
+    written = "sentences"
+    ready = False
 
     def __init__(
         self,
@@ -71,6 +84,7 @@ class SequenceModule(pl.LightningModule):
         self.encoder_config = encoder
         self.decoder_config = replace(decoder, attention=attention) if attention else decoder
         self.search, self.loss, self.schedule = search, loss, schedule
+        check_honoured(self.honours, {"loss": loss, "schedule": schedule})
         self.encoder_from, self.checkpoint = encoder_from, checkpoint
         self.model: Model | None = None
         self.results: dict[int, AttentionTrace] = {}
@@ -90,11 +104,18 @@ class SequenceModule(pl.LightningModule):
     def phase(self) -> Phase:
         return self.schedule.phase(self.current_epoch, limit(self.trainer.max_epochs))
 
-    def read_memory(self, batch: Any) -> Memory:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        return self.joint_loss(self.read_memory(batch.inputs), batch.tokens)
+
+    def read_memory(self, inputs: Any) -> Memory:
         """The encoder's output; in the frozen phase only the layers that were added to a ready encoder learn."""
         self.model.encoder.set_trainable(self.phase == "fine_tune")
         with torch.set_grad_enabled(self.phase != "self_critical"):
-            return self.model.encoder(batch)
+            return self.encode(inputs)
+
+    def encode(self, inputs: Any) -> Memory:
+        """What the decoder trains on: the encoder's output, and whatever a task changes on the way there."""
+        return self.model.encoder(inputs)
 
     def sentence_loss(self, memory: Memory, tokens: Tensor) -> Tensor:
         """Cross-entropy of the sentences tokens (B, M, T) and the regularisers."""
@@ -162,9 +183,10 @@ class SequenceModule(pl.LightningModule):
 
     # -- free-running evaluation --------------------------------------------------------------------------------------
 
-    def search_batch(self, batch: Any) -> dict[int, AttentionTrace]:
+    def search_batch(self, batch: Batch) -> dict[int, AttentionTrace]:
         """Sentences searched without looking at the references, by the input's index among the examples."""
-        raise NotImplementedError
+        traces = decode(self.model, batch.inputs, batch.geometries, self.search, Origin())
+        return dict(zip(batch.index.tolist(), traces, strict=True))
 
     def score(self, results: dict[int, AttentionTrace]) -> dict[str, float]:
         """The task's metrics over sentences and the examples' references."""
@@ -175,10 +197,14 @@ class SequenceModule(pl.LightningModule):
         return ""
 
     @property
+    def data(self) -> SequenceData:
+        """The task's."""
+        return self.trainer.datamodule
+
+    @property
     def examples(self) -> list[Any]:
         """What is being evaluated now."""
-        data = self.trainer.datamodule
-        return data.examples[data.split if self.trainer.testing or self.trainer.predicting else "val"]
+        return self.data.examples[self.data.split if self.trainer.testing or self.trainer.predicting else "val"]
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         self.results |= self.search_batch(batch)
@@ -225,6 +251,14 @@ class SequenceModule(pl.LightningModule):
         if self.model is None:
             self.model = restore_model(checkpoint)[0]
         self.model.tokenizer = described_model(checkpoint)[1]
+
+
+def check_honoured(honours: frozenset[str], parts: dict[str, Any]) -> None:
+    """Raises ConfigError for an OPTIONAL option that is set and that the task does not honour."""
+    for option, unset in OPTIONAL.items():
+        part, _, name = option.partition(".")
+        if option not in honours and getattr(parts[part], name) != unset:
+            raise ConfigError(f"model.{option}: this task does nothing with it; leave it at {unset:g}")
 
 
 def draw_loss(choice: Choice, logits: Tensor, tokens: Tensor) -> Tensor:

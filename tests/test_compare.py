@@ -238,7 +238,7 @@ def test_features_are_those_of_the_encoder_and_are_found_again(
     store = open_features(tmp_path, encoder, data, "val")
     with Image.open(data.examples["val"][3].path) as image, torch.inference_mode():
         expected = encoder(encoder.framing.frame(image).unsqueeze(0)).values[0]
-        assert store.sizes[3] == list(image.size)
+        assert (store.geometries[3].width, store.geometries[3].height) == image.size
     assert expected.std() > 0.1
     torch.testing.assert_close(torch.from_numpy(store[3]).float(), expected, rtol=2e-3, atol=1e-3)
     with monkeypatch.context() as patched:

@@ -9,7 +9,7 @@ import soundfile
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from multimodal_attn.encoders import Framing
+from multimodal_attn.encoders.framing import Framing, PicturePlaces
 from multimodal_attn.errors import DataError, MediaError
 from tasks.captioning import datasets as captioning
 from tasks.captioning.datamodule import CaptionDataset, collate
@@ -92,8 +92,8 @@ def test_a_picture_that_turns_out_bad_costs_its_example(
     for bad in (paths[1], paths[4], paths[5]):
         bad.unlink()
     examples = [captioning.Example(path, ("A dog",), path.name) for path in paths]
-    framing = Framing(size=32)
-    dataset = CaptionDataset(examples, framing, Augmentation(), [[[5, 2]]] * 7, 1, tolerant=True)
+    places = PicturePlaces(Framing(size=32), 1, 1, (15.5, 15.5), 32)
+    dataset = CaptionDataset(examples, places, Augmentation(), [[[5, 2]]] * 7, 1, tolerant=True)
     batches = [[(0, 3), (1, 3), (2, 3)], [(3, 3), (4, 3)], [(5, 3)]]
     with caplog.at_level(logging.WARNING):
         read = list(DataLoader(dataset, batch_sampler=batches, collate_fn=collate, num_workers=n_workers))
@@ -101,7 +101,7 @@ def test_a_picture_that_turns_out_bad_costs_its_example(
     if not n_workers:
         assert len(caplog.messages) == 3 and "1.jpg: no such file" in caplog.messages[0]
     with pytest.raises(MediaError):
-        list(DataLoader(CaptionDataset(examples, framing, Augmentation(), [[]] * 7, 1), batch_sampler=batches))
+        list(DataLoader(CaptionDataset(examples, places, Augmentation(), [[]] * 7, 1), batch_sampler=batches))
 
 
 def test_a_sound_of_unknown_length_that_turns_out_bad_costs_its_example(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from multimodal_attn.errors import ConfigError
 from multimodal_attn.senses import KINDS, encoder_to_dict, geometry_from_dict, sense_of
 from multimodal_attn.senses.picture.geometry import PictureGeometry
 from multimodal_attn.senses.sound.geometry import SoundGeometry
-from tasks.cli import TASKS
+from tasks.cli import TASKS, look_up
 from tests.conftest import ROOT
 
 SOUND = SoundGeometry(2.3, 0.1, 0.08, 29)
@@ -23,8 +23,7 @@ def test_every_kind_is_complete(kind: str) -> None:
     assert sense.kind == sense.config.sense == geometry.kind == kind
     assert encoder_to_dict(sense.config())["sense"] == kind
     assert KINDS[kind] in TASKS
-    module, _, name = sense.figure.rpartition(".")
-    assert callable(getattr(import_module(module), name))
+    assert callable(look_up(sense.figure)) and callable(look_up(sense.maps))
     with pytest.raises(FrozenInstanceError):
         setattr(sense, fields(sense)[0].name, "smell")
 

@@ -81,6 +81,7 @@ def arguments(folder: Path, run: Path, epochs: int) -> list[str]:
 def test_planted_tones_are_learned_and_scored_from_the_checkpoint_alone(tones: Path, tmp_path: Path) -> None:
     assert main(["speech", "fit", *arguments(tones, tmp_path / "run", 22)]) == 0
     assert main(["speech", "test", "--ckpt_path", str(tmp_path / "run" / "checkpoints" / "best.ckpt")]) == 0
+    assert len((tmp_path / "run" / "transcripts-test.jsonl").read_text().splitlines()) == 12
     scores = json.loads((tmp_path / "run" / "scores-test.json").read_text())
     assert scores["n"] == 12
     assert scores["cer"] < 0.1

@@ -44,7 +44,7 @@ LAYERS = (
     {"checkpoint"},
     {"predictor"},
     {"render"},
-    {"viewer"},
+    {"senses.*.maps", "viewer"},
     {"ui"},
 )
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}

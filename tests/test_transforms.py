@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from multimodal_attn.encoders import Framing
+from multimodal_attn.encoders.framing import Framing, PicturePlaces
 from tasks.captioning.datamodule import CaptionDataset
 from tasks.captioning.datasets import Example
 from tasks.captioning.transforms import Augmentation, augment, mirror_caption
@@ -96,7 +96,8 @@ def test_caption_of_the_mirrored_picture_says_the_other_side(caption: str, mirro
 def test_mirrored_picture_comes_with_its_mirrored_captions(tmp_path: Path) -> None:
     path, options = tmp_path / "a.png", Augmentation(crop=1, flip=True, light=0)
     picture(17, 17).save(path)
-    dataset = CaptionDataset([Example(path, (), "")], Framing(17), options, [[[5]]], 1, mirrored=[[[6]]])
+    places = PicturePlaces(Framing(17), 1, 1, (8.5, 8.5), 17)
+    dataset = CaptionDataset([Example(path, (), "")], places, options, [[[5]]], 1, mirrored=[[[6]]])
     plain = dataset[0][0]
     views = [dataset[0, epoch][:2] for epoch in range(20)]
     assert {captions[0][0] for _, captions in views} == {5, 6}

@@ -54,6 +54,21 @@ class AudioEncoderConfig:
     sense = "sound"
 
 
+@dataclass(frozen=True)
+class SoundPlaces:
+    """Where an encoder's places lie in any sound, `stride` frames each. Small, so that processes which read sounds need
+    no network."""
+
+    stride: int
+
+    def geometry(self, n_samples: int, start: float = 0.0) -> SoundGeometry:
+        """Position j of the convolutions is centred on frame 4 j, and a place joins the positions of its stride; a
+        frame is centred half a window after its first sample."""
+        n_places = -(-int(n_frames(torch.tensor(n_samples))) // self.stride)
+        first = (WINDOW - CONVOLVED * HOP) / 2 / RATE  # where the first position begins
+        return SoundGeometry(start + n_samples / RATE, start + first, self.stride * HOP / RATE, n_places)
+
+
 class AudioEncoder(nn.Module):
     """SoundBatch -> Memory(values (B, S, D), mask (B, S)). What pads a batch changes nothing.
 
@@ -91,16 +106,13 @@ class AudioEncoder(nn.Module):
     def set_trainable(self, trainable: bool) -> None:
         self.requires_grad_(trainable)
 
-    def geometry(self, n_samples: int, start: float = 0.0) -> SoundGeometry:
-        """Where the places lie in time, for a sound of n_samples that begins at second `start` of its recording.
+    @property
+    def places(self) -> SoundPlaces:
+        return SoundPlaces(self.config.stride)
 
-        Position j of the convolutions is centred on frame 4 j, and a place joins the positions of its stride; a frame
-        is centred half a window after its first sample.
-        """
-        stride = self.config.stride
-        n_places = -(-int(n_frames(torch.tensor(n_samples))) // stride)
-        first = (WINDOW - CONVOLVED * HOP) / 2 / RATE  # where the first position begins
-        return SoundGeometry(start + n_samples / RATE, start + first, stride * HOP / RATE, n_places)
+    def geometry(self, n_samples: int, start: float = 0.0) -> SoundGeometry:
+        """Where the places lie in time, for a sound of n_samples that begins at second `start` of its recording."""
+        return self.places.geometry(n_samples, start)
 
 
 class Subsampling(nn.Module):

@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from multimodal_attn.errors import ConfigError
+from multimodal_attn.senses.picture.geometry import PictureGeometry
 
 Box = tuple[float, float, float, float]
 Fit = Literal["squash", "crop"]
@@ -51,3 +52,23 @@ def view_box(read: Box, size: int, view: Box) -> Box:
     left, top, right, bottom = read
     across, down = (right - left) / size, (bottom - top) / size
     return left + view[0] * across, top + view[1] * down, left + view[2] * across, top + view[3] * down
+
+
+@dataclass(frozen=True)
+class PicturePlaces:
+    """Where an encoder's places lie in any picture: rows x cols cells of stride x stride pixels of the framed square,
+    the first centred on pixel position `start`, across and down. Small, so that processes which read pictures need no
+    network."""
+
+    framing: Framing
+    rows: int
+    cols: int
+    start: tuple[float, float]
+    stride: int
+
+    def geometry(self, width: int, height: int) -> PictureGeometry:
+        """Of an upright picture of width x height pixels."""
+        left, top = (first - self.stride / 2 for first in self.start)  # of the first cell
+        view: Box = (left, top, left + self.cols * self.stride, top + self.rows * self.stride)
+        box = view_box(self.framing.box(width, height), self.framing.size, view)
+        return PictureGeometry(width, height, box, self.rows, self.cols)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_attn.encoders.centres import resampling
-from multimodal_attn.encoders.framing import Box, Framing, view_box
+from multimodal_attn.encoders.framing import Framing, PicturePlaces
 from multimodal_attn.encoders.self_attention import GridSelfAttention
 from multimodal_attn.encoders.trunks import build_trunk, trunk_maps
 from multimodal_attn.errors import ConfigError
@@ -129,11 +129,10 @@ class ImageEncoder(nn.Module):
         """Pixel of the input, across and down, on which the first place is centred. (2,)"""
         return np.array(self.config.start or (self.centre.start,) * 2)
 
+    @property
+    def places(self) -> PicturePlaces:
+        return PicturePlaces(self.framing, *self.grid, tuple(self.start.tolist()), self.centre.stride)
+
     def geometry(self, width: int, height: int) -> PictureGeometry:
         """Where the grid lies in an upright picture of width x height pixels."""
-        rows, cols = self.grid
-        stride = self.centre.stride
-        left, top = (self.start - stride / 2).tolist()  # of the first cell, in pixels of the input
-        view: Box = (left, top, left + cols * stride, top + rows * stride)
-        box = view_box(self.framing.box(width, height), self.config.size, view)
-        return PictureGeometry(width, height, box, rows, cols)
+        return self.places.geometry(width, height)

@@ -57,6 +57,19 @@ class WhisperEncoderConfig:
     sense = "sound"
 
 
+@dataclass(frozen=True)
+class WhisperPlaces:
+    """Where an encoder's places lie in any sound, `stride` frames each. Small, so that processes which read sounds need
+    no network."""
+
+    stride: int
+
+    def geometry(self, n_samples: int, start: float = 0.0) -> SoundGeometry:
+        """Frame f is centred on sample 160 f, and position j of the second convolution on frame 2 j."""
+        n_places = -(-int(n_frames(torch.tensor(n_samples))) // self.stride)
+        return SoundGeometry(start + n_samples / RATE, start - HOP / RATE, self.stride * HOP / RATE, n_places)
+
+
 class WhisperEncoder(nn.Module):
     """SoundBatch -> Memory(values (B, S, D), mask (B, S)). What pads a batch changes nothing.
 
@@ -106,14 +119,13 @@ class WhisperEncoder(nn.Module):
             layer.requires_grad_(trainable)
         self.listener.norm.requires_grad_(trainable)
 
-    def geometry(self, n_samples: int, start: float = 0.0) -> SoundGeometry:
-        """Where the places lie in time, for a sound of n_samples that begins at second `start` of its recording.
+    @property
+    def places(self) -> WhisperPlaces:
+        return WhisperPlaces(self.config.stride)
 
-        Frame f is centred on sample 160 f, and position j of the second convolution on frame 2 j.
-        """
-        stride = self.config.stride
-        n_places = -(-int(n_frames(torch.tensor(n_samples))) // stride)
-        return SoundGeometry(start + n_samples / RATE, start - HOP / RATE, stride * HOP / RATE, n_places)
+    def geometry(self, n_samples: int, start: float = 0.0) -> SoundGeometry:
+        """Where the places lie in time, for a sound of n_samples that begins at second `start` of its recording."""
+        return self.places.geometry(n_samples, start)
 
     def _fill(self, weights: str) -> None:
         config = self.config

@@ -1,7 +1,9 @@
 """Pictures and captions for training, validation, test and prediction."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,24 +11,15 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from multimodal_attn.encoders import Framing
+from multimodal_attn.encoders.framing import PicturePlaces
 from multimodal_attn.media import picture_files, read_picture
-from multimodal_attn.tokens import PAD, build_word_tokenizer, text_to_ids
+from multimodal_attn.senses.picture.geometry import PictureGeometry
+from multimodal_attn.tokens import build_word_tokenizer, text_to_ids
 from tasks.captioning.datasets import Example, load_splits
 from tasks.captioning.transforms import Augmentation, augment, mirror_caption
 from tasks.collection import as_paths
-from tasks.datamodule import FileDataset, SequenceData
-from tasks.loader import EpochSampler, ResumableLoader
-
-
-class CaptionBatch(NamedTuple):
-    """pictures uint8 (B, 3, size, size); tokens (B, M, T), END closes each caption, then PAD; index (B,) of the
-    examples; sizes (B, 2), width and height of the upright originals."""
-
-    pictures: Tensor
-    tokens: Tensor
-    index: Tensor
-    sizes: Tensor
+from tasks.datamodule import Batch, FileDataset, SequenceData, pad_sentences
+from tasks.loader import EpochSampler, ResumableLoader, length_batches
 
 
 class CaptionDataset(FileDataset):
@@ -38,7 +31,7 @@ class CaptionDataset(FileDataset):
     def __init__(
         self,
         examples: list[Example],
-        framing: Framing,
+        places: PicturePlaces,
         augmentation: Augmentation,
         captions: list[list[list[int]]],
         seed: int,
@@ -46,32 +39,28 @@ class CaptionDataset(FileDataset):
         mirrored: list[list[list[int]]] | None = None,
     ) -> None:
         super().__init__(tolerant)
-        self.examples, self.framing, self.augmentation = examples, framing, augmentation
+        self.examples, self.places, self.augmentation = examples, places, augmentation
         self.captions, self.seed, self.mirrored = captions, seed, mirrored or captions
 
     def __len__(self) -> int:
         return len(self.examples)
 
-    def __getitem__(self, item: int | tuple[int, int]) -> tuple[Tensor, list[list[int]], int, tuple[int, int]]:
-        index = item if isinstance(item, int) else item[0]
-        picture = read_picture(self.examples[index].path, min_side_hint=self.framing.size)
+    def __getitem__(self, item: int | tuple[int, int]) -> tuple[Tensor, list[list[int]], int, PictureGeometry]:
+        framing, index = self.places.framing, item if isinstance(item, int) else item[0]
+        picture = read_picture(self.examples[index].path, min_side_hint=framing.size)
         image, captions = picture.image, self.captions[index]
         if not isinstance(item, int):
             rng = np.random.default_rng((self.seed, *item))
-            image, mirrored = augment(image, self.framing, self.augmentation, rng)
+            image, mirrored = augment(image, framing, self.augmentation, rng)
             captions = self.mirrored[index] if mirrored else captions
-        return self.framing.frame(image), captions, index, (picture.width, picture.height)
+        geometry = self.places.geometry(picture.width, picture.height)
+        return framing.frame(image), captions, index, geometry
 
 
-def collate(items: list[tuple]) -> CaptionBatch:
-    pictures, captions, index, sizes = zip(*items, strict=True)
-    n_captions = max(map(len, captions))
-    longest = max((len(ids) for group in captions for ids in group), default=1)
-    tokens = torch.full((len(items), n_captions, longest), PAD)
-    for row, group in enumerate(captions):
-        for column, ids in enumerate(group):
-            tokens[row, column, : len(ids)] = torch.tensor(ids)
-    return CaptionBatch(torch.stack(pictures), tokens, torch.tensor(index), torch.tensor(sizes))
+def collate(items: list[tuple]) -> Batch:
+    """Inputs: uint8 (B, 3, size, size)."""
+    pictures, captions, index, geometries = zip(*items, strict=True)
+    return Batch(torch.stack(pictures), pad_sentences(captions), torch.tensor(index), geometries)
 
 
 class CaptioningData(SequenceData):
@@ -95,6 +84,7 @@ class CaptioningData(SequenceData):
     """
 
     OF_ROOT = ("format", "captions", "images", "skip_bad")
+    shown = range(6, 12)
 
     def __init__(
         self,
@@ -124,7 +114,7 @@ class CaptioningData(SequenceData):
         wanted = {"fit": ("train", "val"), "validate": ("val",), "test": (self.split,), "predict": (self.split,)}[stage]
         if stage == "predict" and self.predict_paths:
             paths = picture_files(as_paths(self.predict_paths))
-            self.examples[self.split] = [Example(path, (), str(path)) for path in paths]
+            self.examples[self.split] = [self.example(path) for path in paths]
         if missing := [split for split in wanted if split not in self.examples]:
             self.examples |= load_splits(splits=missing, **self.source, opened=True)
 
@@ -133,24 +123,47 @@ class CaptioningData(SequenceData):
         return build_word_tokenizer((c for e in self.examples["train"] for c in e.captions), self.min_count)
 
     def train_dataloader(self) -> DataLoader:
-        dataset = self._dataset("train", lambda text: text_to_ids(self.tokenizer, text, self.max_tokens))
-        ranks = (self.trainer.global_rank, self.trainer.world_size)
-        sampler = EpochSampler(len(dataset), self.batch_size, self.seed, *ranks)
+        examples, tokenizer = self.examples["train"], self.tokenizer
+        captions = self.sentences(tokenizer, examples)
+        mirrored = [[text_to_ids(tokenizer, mirror_caption(t), self.max_tokens) for t in e.captions] for e in examples]
+        places = self.encoder.places
+        dataset = CaptionDataset(examples, places, self.augmentation, captions, self.seed, True, mirrored)
+        sampler = self.sampler(np.ones(len(dataset)), self.seed, *self.ranks)
         limit = self.trainer.limit_train_batches
         return ResumableLoader(dataset, sampler, limit, collate_fn=collate, **self.worker_options())
 
     def eval_loader(self, split: str) -> DataLoader:
-        dataset = self._dataset(split, lambda text: [])
-        share = range(self.trainer.global_rank, len(dataset), self.trainer.world_size)  # of this process
+        dataset = self._unlabelled(self.examples[split], self.encoder, tolerant=True)
+        rank, n_ranks = self.ranks
+        share = range(rank, len(dataset), n_ranks)  # of this process
         options = {"batch_size": self.eval_batch_size, "sampler": share, "collate_fn": collate}
         return DataLoader(dataset, **options, **self.worker_options())
 
-    def _dataset(self, split: str, encode: Any) -> CaptionDataset:
-        examples = self.examples[split]
-        captions = [[encode(text) for text in example.captions] for example in examples]
-        mirrored = [[encode(mirror_caption(text)) for text in example.captions] for example in examples]
-        framing = self.trainer.lightning_module.model.encoder.framing
-        return CaptionDataset(examples, framing, self.augmentation, captions, self.seed, True, mirrored)
+    def sentences(self, tokenizer: Tokenizer, examples: Sequence[Example]) -> list[list[list[int]]]:
+        """Cut to max_tokens."""
+        return [[text_to_ids(tokenizer, text, self.max_tokens) for text in e.captions] for e in examples]
+
+    def example(self, source: Path) -> Example:
+        return Example(source, (), str(source))
+
+    def whole(self, examples: Sequence[Example], encoder: Any) -> DataLoader:
+        return DataLoader(
+            self._unlabelled(examples, encoder, tolerant=False), 32, collate_fn=collate, num_workers=self.n_workers
+        )
+
+    def sampler(self, lengths: np.ndarray, seed: int, rank: int = 0, n_ranks: int = 1) -> EpochSampler:
+        return EpochSampler(len(lengths), self.batch_size, seed, rank, n_ranks)
+
+    def eval_batches(self, lengths: np.ndarray) -> list[list[int]]:
+        return [batch.tolist() for batch in length_batches(lengths, self.eval_batch_size)]
+
+    @property
+    def batch_in_words(self) -> str:
+        return str(self.batch_size)
+
+    def _unlabelled(self, examples: Sequence[Example], encoder: Any, tolerant: bool) -> CaptionDataset:
+        none = [[] for _ in examples]
+        return CaptionDataset(examples, encoder.places, self.augmentation, none, self.seed, tolerant)
 
     def describe(self) -> dict[str, Any]:
         """What the data was, for the model card."""

@@ -26,6 +26,18 @@ class Example:
     captions: tuple[str, ...]
     row: str
 
+    @property
+    def input(self) -> Path:
+        return self.path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return self.captions
+
 
 def load_examples(
     root: Roots,

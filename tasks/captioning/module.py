@@ -9,12 +9,11 @@ from multimodal_attn.decoders import DecoderConfig
 from multimodal_attn.encoders import ImageEncoderConfig
 from multimodal_attn.losses import self_critical
 from multimodal_attn.memory import Memory
-from multimodal_attn.model import decode
 from multimodal_attn.search import SearchConfig, sample, without_specials
 from multimodal_attn.tokens import END, START
-from multimodal_attn.trace import AttentionTrace, Origin
-from tasks.captioning.datamodule import CaptionBatch
+from multimodal_attn.trace import AttentionTrace
 from tasks.captioning.metrics import CIDEr, caption_scores
+from tasks.datamodule import Batch
 from tasks.module import LossConfig, SequenceModule
 from tasks.schedule import Schedule
 
@@ -37,6 +36,10 @@ class CaptioningModule(SequenceModule):
     """
 
     monitor = "cider"
+    scores = ("cider", "bleu4", "rouge_l")
+    honours = frozenset({"schedule.self_critical_epochs"})
+    written = "captions"
+    ready = True
 
     def __init__(
         self,
@@ -55,13 +58,12 @@ class CaptioningModule(SequenceModule):
         self.n_samples, self.meteor = n_samples, meteor
         self.rewards: CIDErRewards | None = None
 
-    def training_step(self, batch: CaptionBatch, batch_idx: int) -> Tensor:
-        memory = self.read_memory(batch.pictures)
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         if self.phase == "self_critical":
-            return self.reward_loss(memory, batch)
-        return self.sentence_loss(memory, batch.tokens)
+            return self.reward_loss(self.read_memory(batch.inputs), batch)
+        return super().training_step(batch, batch_idx)
 
-    def reward_loss(self, memory: Memory, batch: CaptionBatch) -> Tensor:
+    def reward_loss(self, memory: Memory, batch: Batch) -> Tensor:
         """Draw sentences, score each with CIDEr, and make the better ones more probable.
 
         Without dropout: it would make the gradient that of another policy than the one that drew, and bad sentences,
@@ -83,12 +85,6 @@ class CaptioningModule(SequenceModule):
         self.log("train/sample_cider", rewards.mean(), prog_bar=True)
         self.log("train/sample_length", drawn.sum(-1).float().mean())
         return self_critical(logp, rewards, drawn)
-
-    def search_batch(self, batch: CaptionBatch) -> dict[int, AttentionTrace]:
-        """Free-running: the best sentence of every picture, by its index among the examples."""
-        geometries = [self.model.encoder.geometry(*size) for size in batch.sizes.tolist()]
-        traces = decode(self.model, batch.pictures, geometries, self.search, Origin())
-        return dict(zip(batch.index.tolist(), traces, strict=True))
 
     def score(self, results: dict[int, AttentionTrace]) -> dict[str, float]:
         references = [list(self.examples[index].captions) for index in results]

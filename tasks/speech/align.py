@@ -20,11 +20,12 @@ from multimodal_attn.model import Model, trace_sentences
 from multimodal_attn.predictor import load
 from multimodal_attn.search import Hypotheses
 from multimodal_attn.trace import Origin, Word
+from tasks.datamodule import Batch
 from tasks.loader import length_batches
 from tasks.outputs import begins_with, check_not_read, refusal
 from tasks.record import State
 from tasks.released import BUNDLED
-from tasks.speech.datamodule import SpeechBatch, SpeechDataset, collate
+from tasks.speech.datamodule import SpeechDataset, collate
 from tasks.speech.datasets import Utterance, load_utterances
 from tasks.speech.formats import FORMATS
 
@@ -35,17 +36,16 @@ def align(model: Model, examples: list[Utterance], batch_seconds: float) -> Iter
     """(id of its utterance, word) of a batch at a time, batches by length."""
     dataset = SpeechDataset(examples, model.tokenizer, 0.0, 0)
     for batch in length_batches(np.array(dataset.seconds), batch_seconds):
-        traces = hear(model, collate([dataset[int(index)] for index in batch]))
+        traces = hear(model, collate([dataset[int(index)] for index in batch], model.encoder.places))
         yield [(examples[index].id, word) for index, words in zip(batch, traces, strict=True) for word in words]
         dataset.cache.clear()
 
 
 @torch.inference_mode()
-def hear(model: Model, batch: SpeechBatch) -> list[tuple[Word, ...]]:
+def hear(model: Model, batch: Batch) -> list[tuple[Word, ...]]:
     """The words of every given transcript, with their times."""
-    geometries = [model.encoder.geometry(n) for n in batch.sounds.lengths.tolist()]
-    said = Hypotheses(batch.tokens, torch.zeros(len(geometries), 1))
-    return [trace.words for trace in trace_sentences(model, model.read(batch.sounds), said, geometries, Origin())]
+    said, read = Hypotheses(batch.tokens, torch.zeros(len(batch.index), 1)), model.read(batch.inputs)
+    return [trace.words for trace in trace_sentences(model, read, said, batch.geometries, Origin())]
 
 
 def check_table(out: Path, read: Iterable[str | Path]) -> None:

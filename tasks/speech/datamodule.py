@@ -2,22 +2,24 @@
 
 import zlib
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from multimodal_attn.encoders import SoundBatch
 from multimodal_attn.errors import ConfigError, DataError, MediaError
+from multimodal_attn.senses.sound.geometry import SoundGeometry
 from multimodal_attn.sound import RATE, read_sound, sound_files
-from multimodal_attn.tokens import PAD, build_piece_tokenizer, text_to_ids
+from multimodal_attn.tokens import build_piece_tokenizer, text_to_ids
 from tasks.collection import as_paths, check_not_empty
-from tasks.datamodule import FileDataset, SequenceData
+from tasks.datamodule import Batch, FileDataset, SequenceData, pad_sentences
 from tasks.loader import LengthSampler, ResumableLoader, length_batches
 from tasks.speech.datasets import SOUNDS, Utterance, load_splits, load_word_times
 from tasks.speech.splice import Splicer, quietest
@@ -25,14 +27,6 @@ from tasks.speech.transforms import Augmentation
 
 LONGEST_STRING = 6  # clips joined to one
 LONGEST_GAP = 0.3  # seconds between them
-
-
-class SpeechBatch(NamedTuple):
-    """sounds; tokens (B, 1, T), END closes each transcript, then PAD; index (B,) of the examples."""
-
-    sounds: SoundBatch
-    tokens: Tensor
-    index: Tensor
 
 
 class SpeechDataset(FileDataset):
@@ -126,14 +120,15 @@ def join_short(examples: list[Utterance], below: float) -> list[tuple[int, ...]]
     return groups
 
 
-def collate(items: list[tuple[np.ndarray, list[int], int]]) -> SpeechBatch:
+def collate(items: list[tuple[np.ndarray, list[int], int]], places: Any) -> Batch:
+    """Inputs: a SoundBatch. places: the encoder's."""
     sounds, ids, index = zip(*items, strict=True)
-    samples = torch.zeros(len(items), max(map(len, sounds)))
-    tokens = torch.full((len(items), 1, max(map(len, ids))), PAD)
-    for row, (sound, sentence) in enumerate(zip(sounds, ids, strict=True)):
-        samples[row, : len(sound)] = torch.from_numpy(sound) / 32768
-        tokens[row, 0, : len(sentence)] = torch.tensor(sentence)
-    return SpeechBatch(SoundBatch(samples, torch.tensor([len(sound) for sound in sounds])), tokens, torch.tensor(index))
+    lengths = [len(sound) for sound in sounds]
+    samples = torch.zeros(len(items), max(lengths))
+    for row, sound in zip(samples, sounds, strict=True):
+        row[: len(sound)] = torch.from_numpy(sound) / 32768
+    inputs, tokens = SoundBatch(samples, torch.tensor(lengths)), pad_sentences([[sentence] for sentence in ids])
+    return Batch(inputs, tokens, torch.tensor(index), [places.geometry(n) for n in lengths])
 
 
 class SpeechData(SequenceData):
@@ -165,6 +160,7 @@ class SpeechData(SequenceData):
     """
 
     OF_ROOT = ("format", "transcripts", "clips", "sets", "alignments", "skip_bad")
+    shown = range(8, 24)
 
     def __init__(
         self,
@@ -208,7 +204,7 @@ class SpeechData(SequenceData):
             raise ConfigError("augmentation.splice cuts by word times; name a table of them with --data.alignments")
         if stage == "predict" and self.predict_paths:
             paths = sound_files(as_paths(self.predict_paths))
-            self.examples[self.split] = [Utterance(path, "", str(path), "", "", None, str(path)) for path in paths]
+            self.examples[self.split] = [self.example(path) for path in paths]
         if missing := [split for split in wanted if split not in self.examples]:
             self.examples |= self._load(missing)
             roots = ", ".join(map(str, as_paths(self.source["root"])))
@@ -245,16 +241,39 @@ class SpeechData(SequenceData):
         splicer = Splicer(self.examples["train"], self.word_times, self.augmentation.splice)
         join = self.augmentation.join
         dataset = SpeechDataset(self.examples["train"], self.tokenizer, join, self.seed, splicer, tolerant=True)
-        ranks = (self.trainer.global_rank, self.trainer.world_size)
-        sampler = LengthSampler(dataset.seconds, *self.batch_limits, *self.easy, self.seed, *ranks)
+        sampler = self.sampler(np.array(dataset.seconds), self.seed, *self.ranks)
+        together = partial(collate, places=self.encoder.places)
         limit = self.trainer.limit_train_batches
-        return ResumableLoader(dataset, sampler, limit, collate_fn=collate, **self.worker_options())
+        return ResumableLoader(dataset, sampler, limit, collate_fn=together, **self.worker_options())
 
     def eval_loader(self, split: str) -> DataLoader:
+        rank, n_ranks = self.ranks
         dataset = SpeechDataset(self.examples[split], None, 0.0, self.seed, tolerant=True)
-        batches = length_batches(np.array(dataset.seconds), self.eval_batch_seconds)
-        share = [batch.tolist() for batch in batches[self.trainer.global_rank :: self.trainer.world_size]]
-        return DataLoader(dataset, batch_sampler=share, collate_fn=collate, **self.worker_options())
+        share = self.eval_batches(np.array(dataset.seconds))[rank::n_ranks]
+        together = partial(collate, places=self.encoder.places)
+        return DataLoader(dataset, batch_sampler=share, collate_fn=together, **self.worker_options())
+
+    def example(self, source: Path) -> Utterance:
+        return Utterance(source, "", str(source), "", "", None, str(source))
+
+    def whole(self, examples: Sequence[Utterance], encoder: Any) -> DataLoader:
+        dataset = SpeechDataset(examples, None, 0.0, self.seed)
+        batches = self.eval_batches(np.array(dataset.seconds))
+        return DataLoader(dataset, batch_sampler=batches, collate_fn=partial(collate, places=encoder.places))
+
+    def length(self, geometry: SoundGeometry) -> float:
+        return geometry.seconds
+
+    def sampler(self, lengths: np.ndarray, seed: int, rank: int = 0, n_ranks: int = 1) -> LengthSampler:
+        return LengthSampler(lengths, *self.batch_limits, *self.easy, seed, rank, n_ranks)
+
+    def eval_batches(self, lengths: np.ndarray) -> list[list[int]]:
+        return [batch.tolist() for batch in length_batches(lengths, self.eval_batch_seconds)]
+
+    @property
+    def batch_in_words(self) -> str:
+        seconds, size = self.batch_limits
+        return f"up to {seconds:g} s or {size}"
 
     def describe(self) -> dict[str, Any]:
         """What the data was, for the model card."""

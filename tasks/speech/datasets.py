@@ -42,6 +42,18 @@ class Utterance:
     seconds: float | None
     row: str
 
+    @property
+    def input(self) -> Path:
+        return self.path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return (self.text,)
+
 
 def load_utterances(
     root: Roots,

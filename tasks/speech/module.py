@@ -5,17 +5,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from multimodal_attn.decoders import DecoderConfig
-from multimodal_attn.encoders import AudioEncoderConfig
-from multimodal_attn.model import decode
+from multimodal_attn.encoders import AudioEncoderConfig, SoundBatch
+from multimodal_attn.memory import Memory
 from multimodal_attn.search import SearchConfig
 from multimodal_attn.timing import start_errors
-from multimodal_attn.trace import AttentionTrace, Origin
+from multimodal_attn.trace import AttentionTrace
 from tasks.module import LossConfig, SequenceModule
 from tasks.schedule import Schedule
-from tasks.speech.datamodule import SpeechBatch
 from tasks.speech.metrics import error_report, speech_scores
 from tasks.speech.transforms import Augmentation, change_features, change_sounds
 
@@ -37,6 +35,9 @@ class SpeechModule(SequenceModule):
 
     monitor = "wer"
     lower_is_better = True
+    scores = ("wer", "cer", "start_ms/attention")
+    honours = frozenset({"loss.ctc", "loss.guided"})
+    written = "transcripts"
 
     def __init__(
         self,
@@ -51,21 +52,16 @@ class SpeechModule(SequenceModule):
     ) -> None:
         super().__init__(encoder, decoder, attention, search, loss, schedule, encoder_from, checkpoint)
 
-    def training_step(self, batch: SpeechBatch, batch_idx: int) -> Tensor:
+    def encode(self, inputs: SoundBatch) -> Memory:
+        """Sounds and their features are changed at random on the way."""
         encoder, options = self.model.encoder, self.augmentation
         with torch.no_grad():
-            features = change_features(encoder.features(change_sounds(batch.sounds, options)), options)
-        return self.joint_loss(encoder.encode(features), batch.tokens)
+            features = change_features(encoder.features(change_sounds(inputs, options)), options)
+        return encoder.encode(features)
 
     @property
     def augmentation(self) -> Augmentation:
         return self.trainer.datamodule.augmentation
-
-    def search_batch(self, batch: SpeechBatch) -> dict[int, AttentionTrace]:
-        """Free-running: the best transcript of every sound, by its index among the examples."""
-        geometries = [self.model.encoder.geometry(n) for n in batch.sounds.lengths.tolist()]
-        traces = decode(self.model, batch.sounds, geometries, self.search, Origin())
-        return dict(zip(batch.index.tolist(), traces, strict=True))
 
     def score(self, results: dict[int, AttentionTrace]) -> dict[str, float]:
         examples = [self.examples[index] for index in results]
@@ -75,7 +71,7 @@ class SpeechModule(SequenceModule):
 
     def timing_scores(self, results: dict[int, AttentionTrace]) -> dict[str, float]:
         """Median distance in ms from the true start of every word that was recognised, by attention and by CTC."""
-        times = self.trainer.datamodule.word_times
+        times = self.data.word_times
         pairs = [(trace.words, times.get(self.examples[index].id, [])) for index, trace in results.items()]
         by_ctc = [([replace(w, start=w.ctc[0]) for w in words if w.ctc], true) for words, true in pairs]
         errors = {

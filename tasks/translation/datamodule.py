@@ -1,30 +1,24 @@
 """Sentences and their translations for training, validation, test and prediction, in batches of like length."""
 
 import math
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from multimodal_attn.errors import DataError
-from multimodal_attn.senses.text.encoder import TextBatch
+from multimodal_attn.senses.text.geometry import TextGeometry
 from multimodal_attn.senses.text.media import read_lines, text_files
-from multimodal_attn.tokens import PAD, build_text_tokenizer, text_to_ids
-from tasks.datamodule import SequenceData
+from multimodal_attn.senses.text.sense import tokenize
+from multimodal_attn.tokens import build_text_tokenizer, text_to_ids
+from tasks.datamodule import Batch, SequenceData, pad_sentences
 from tasks.loader import LengthSampler, ResumableLoader, length_batches
 from tasks.translation.datasets import Pair, load_pairs
-
-
-class TranslationBatch(NamedTuple):
-    """texts; tokens (B, 1, T), END closes each translation, then PAD; index (B,) of the examples."""
-
-    texts: TextBatch
-    tokens: Tensor
-    index: Tensor
 
 
 class PairDataset(Dataset):
@@ -33,30 +27,28 @@ class PairDataset(Dataset):
     most: pairs of which one side has more tokens are left out. targets are empty unless they are to be learned.
     """
 
-    def __init__(self, examples: list[Pair], tokenizer: Tokenizer, learn: bool, most: float = math.inf) -> None:
-        sources = [found.ids for found in tokenizer.encode_batch([example.source for example in examples])]
+    def __init__(self, examples: Sequence[Pair], tokenizer: Tokenizer, learn: bool, most: float = math.inf) -> None:
+        sources = [example.source for example in examples]
+        found = [one.ids for one in tokenizer.encode_batch(sources)]
         targets = [text_to_ids(tokenizer, example.target) if learn else [] for example in examples]
-        self.pairs = [pair for pair in zip(sources, targets, strict=True) if max(map(len, pair)) <= most]
-        self.lengths = np.array([max(map(len, pair)) for pair in self.pairs])  # (n,)
+        pairs = zip(sources, found, targets, range(len(examples)), strict=True)
+        self.tokenizer = tokenizer
+        self.pairs = [pair for pair in pairs if max(len(pair[1]), len(pair[2])) <= most]
+        self.lengths = np.array([max(len(ids), len(target)) for _, ids, target, _ in self.pairs])  # (n,)
 
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __getitem__(self, item: int | tuple[int, int]) -> tuple[list[int], list[int], int]:
-        index = item if isinstance(item, int) else item[0]
-        return *self.pairs[index], index
+    def __getitem__(self, item: int | tuple[int, int]) -> tuple[str, list[int], int]:
+        source, _, target, index = self.pairs[item if isinstance(item, int) else item[0]]
+        return source, target, index
 
 
-def collate(items: list[tuple[list[int], list[int], int]]) -> TranslationBatch:
+def collate(items: list[tuple[str, list[int], int]], tokenizer: Tokenizer) -> Batch:
+    """Inputs: a TextBatch."""
     sources, targets, index = zip(*items, strict=True)
-    return TranslationBatch(TextBatch(padded(sources)), padded(targets).unsqueeze(1), torch.tensor(index))
-
-
-def padded(rows: tuple[list[int], ...]) -> Tensor:
-    tokens = torch.full((len(rows), max(map(len, rows))), PAD)
-    for row, ids in zip(tokens, rows, strict=True):
-        row[: len(ids)] = torch.tensor(ids)
-    return tokens
+    inputs, geometries = tokenize(sources, tokenizer)
+    return Batch(inputs, pad_sentences([[target] for target in targets]), torch.tensor(index), geometries)
 
 
 class TranslationData(SequenceData):
@@ -124,16 +116,30 @@ class TranslationData(SequenceData):
         dataset = PairDataset(self.examples["train"], self.tokenizer, True, self.max_tokens)
         if not len(dataset):
             raise DataError(f"no training pair of at most {self.max_tokens} tokens; set a larger `max_tokens`")
-        ranks = (self.trainer.global_rank, self.trainer.world_size)
-        sampler = LengthSampler(dataset.lengths, self.batch_tokens, seed=self.seed, rank=ranks[0], n_ranks=ranks[1])
+        sampler = self.sampler(dataset.lengths, self.seed, *self.ranks)
+        together = partial(collate, tokenizer=self.tokenizer)
         limit = self.trainer.limit_train_batches
-        return ResumableLoader(dataset, sampler, limit, collate_fn=collate, **self.worker_options())
+        return ResumableLoader(dataset, sampler, limit, collate_fn=together, **self.worker_options())
 
     def eval_loader(self, split: str) -> DataLoader:
         dataset = PairDataset(self.examples[split], self.tokenizer, False)
-        batches = length_batches(dataset.lengths, self.eval_batch_tokens)
-        share = [batch.tolist() for batch in batches[self.trainer.global_rank :: self.trainer.world_size]]
-        return DataLoader(dataset, batch_sampler=share, collate_fn=collate, **self.worker_options())
+        rank, n_ranks = self.ranks
+        share = self.eval_batches(dataset.lengths)[rank::n_ranks]
+        together = partial(collate, tokenizer=self.tokenizer)
+        return DataLoader(dataset, batch_sampler=share, collate_fn=together, **self.worker_options())
+
+    def length(self, geometry: TextGeometry) -> float:
+        return geometry.n_places
+
+    def sampler(self, lengths: np.ndarray, seed: int, rank: int = 0, n_ranks: int = 1) -> LengthSampler:
+        return LengthSampler(lengths, self.batch_tokens, seed=seed, rank=rank, n_ranks=n_ranks)
+
+    def eval_batches(self, lengths: np.ndarray) -> list[list[int]]:
+        return [batch.tolist() for batch in length_batches(lengths, self.eval_batch_tokens)]
+
+    @property
+    def batch_in_words(self) -> str:
+        return f"up to {self.batch_tokens} tokens"
 
     def describe(self) -> dict[str, Any]:
         """What the data was, for the model card."""

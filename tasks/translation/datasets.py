@@ -32,9 +32,16 @@ class Pair:
     row: str
 
     @property
-    def path(self) -> Text:
-        """What is read."""
+    def input(self) -> Text:
         return Text(self.source, self.row)
+
+    @property
+    def name(self) -> str:
+        return self.row
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return (self.target,)
 
 
 def load_pairs(

@@ -2,17 +2,12 @@
 
 from typing import Any
 
-from torch import Tensor
-
 from multimodal_attn.decoders import DecoderConfig
-from multimodal_attn.model import decode
 from multimodal_attn.search import SearchConfig
 from multimodal_attn.senses.text.encoder import TextEncoderConfig
-from multimodal_attn.senses.text.sense import tokenize
-from multimodal_attn.trace import AttentionTrace, Origin
+from multimodal_attn.trace import AttentionTrace
 from tasks.module import LossConfig, SequenceModule
 from tasks.schedule import Schedule
-from tasks.translation.datamodule import TranslationBatch
 from tasks.translation.metrics import translation_scores
 
 
@@ -31,6 +26,8 @@ class TranslationModule(SequenceModule):
     """
 
     monitor = "bleu"
+    scores = ("bleu", "chrf")
+    written = "translations"
 
     def __init__(
         self,
@@ -45,20 +42,10 @@ class TranslationModule(SequenceModule):
     ) -> None:
         super().__init__(encoder, decoder, attention, search, loss, schedule, encoder_from, checkpoint)
 
-    def training_step(self, batch: TranslationBatch, batch_idx: int) -> Tensor:
-        return self.sentence_loss(self.read_memory(batch.texts), batch.tokens)
-
-    def search_batch(self, batch: TranslationBatch) -> dict[int, AttentionTrace]:
-        """Free-running: the best translation of every sentence, by its index among the examples."""
-        index = batch.index.tolist()
-        _, geometries = tokenize([self.examples[i].source for i in index], self.model.tokenizer)
-        traces = decode(self.model, batch.texts, geometries, self.search, Origin())
-        return dict(zip(index, traces, strict=True))
-
     def score(self, results: dict[int, AttentionTrace]) -> dict[str, float]:
         texts = [trace.text for trace in results.values()]
         references = [self.examples[index].target for index in results]
-        return translation_scores(texts, references, self.trainer.datamodule.target)
+        return translation_scores(texts, references, self.data.target)
 
     def report(self, results: dict[int, AttentionTrace]) -> str:
         """Every sentence, its translation and the reference."""

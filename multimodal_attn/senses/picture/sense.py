@@ -33,5 +33,6 @@ SENSE = Sense(
     read=read,
     batch=batch,
     figure="multimodal_attn.render.panels.render_picture",
+    maps="multimodal_attn.senses.picture.maps.draw_maps",
     original=lambda picture: picture.image,
 )

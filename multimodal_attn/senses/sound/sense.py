@@ -56,6 +56,7 @@ SENSE = Sense(
     read=read,
     batch=batch,
     figure="multimodal_attn.render.alignment.render_sound",
+    maps="multimodal_attn.senses.sound.maps.draw_maps",
     pieces=pieces,
     problem=lambda sound: sound.problem,
     size=lambda sound: len(sound.samples),
