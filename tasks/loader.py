@@ -41,6 +41,14 @@ def length_batches(lengths: np.ndarray, most: float, n_most: int = 2**31) -> lis
     return batches
 
 
+def share_of(batches: Sequence[Sequence[int]], rank: int, n_ranks: int) -> list[list[int]]:
+    """A rank's batches; where there are fewer of them than ranks, each of them is shared out."""
+    if len(batches) < n_ranks:
+        parts = (part for batch in batches for part in np.array_split(batch, n_ranks))
+        batches = [part for part in parts if len(part)]
+    return [[int(index) for index in batch] for batch in batches[rank::n_ranks]]
+
+
 class LengthSampler:
     """Yields batches of (index, epoch) of like length, drawn anew from (seed, epoch) in every epoch.
 

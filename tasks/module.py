@@ -20,7 +20,7 @@ from multimodal_attn.model import Model, build_model, decode
 from multimodal_attn.search import SearchConfig
 from multimodal_attn.tokens import PAD, START
 from multimodal_attn.trace import AttentionTrace, Origin
-from tasks.datamodule import Batch, SequenceData
+from tasks.datamodule import Batch, SequenceData, pad_sentences
 from tasks.released import restore_model, start_encoder
 from tasks.resume import described_model
 from tasks.schedule import Phase, Schedule, follow, limit
@@ -59,10 +59,11 @@ class SequenceModule(pl.LightningModule):
     monitor: the validation score that decides which checkpoint is best. lower_is_better: whether it is an error.
     scores: those that the table of a comparison shows. honours: the OPTIONAL options that the task knows what to do
     with; another one that is set is a ConfigError. written: what its sentences are called. ready: the encoder that the
-    config describes is a trained one.
+    config describes is a trained one. measured: patterns of the names of all scores, of which callbacks may watch one.
     """
 
     monitor: str
+    measured: tuple[str, ...]
     lower_is_better = False
     scores: tuple[str, ...]
     honours: frozenset[str] = frozenset()
@@ -120,8 +121,7 @@ class SequenceModule(pl.LightningModule):
     def sentence_loss(self, memory: Memory, tokens: Tensor) -> Tensor:
         """Cross-entropy of the sentences tokens (B, M, T) and the regularisers."""
         decoder = self.model.decoder
-        before = torch.cat([torch.full_like(tokens[..., :1], START), tokens[..., :-1]], -1)
-        features, weights, choice = decoder.unroll_choices(before, decoder.read(memory))
+        features, weights, choice = decoder.unroll_choices(shift_right(tokens), decoder.read(memory))
         real = tokens != PAD
         logits = decoder.logits(features[real])
         loss = cross_entropy(logits, tokens[real], self.loss.label_smoothing)
@@ -206,8 +206,21 @@ class SequenceModule(pl.LightningModule):
         """What is being evaluated now."""
         return self.data.examples[self.data.split if self.trainer.testing or self.trainer.predicting else "val"]
 
-    def validation_step(self, batch: Any, batch_idx: int) -> None:
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.results |= self.search_batch(batch)
+        examples = [self.examples[index] for index in batch.index.tolist()]
+        tokens = pad_sentences(self.data.sentences(self.model.tokenizer, examples)).to(batch.index.device)
+        loss = self.reference_loss(self.model.encoder(batch.inputs), tokens)
+        self.log("val/loss", loss, batch_size=int((tokens != PAD).sum()), sync_dist=self.trainer.world_size > 1)
+
+    def reference_loss(self, memory: Memory, tokens: Tensor) -> Tensor:
+        """What training minimises, without label smoothing and regularisers: tokens (B, M, T), in nats a token."""
+        decoder, share, real = self.model.decoder, self.loss.ctc, tokens != PAD
+        features, _ = decoder.unroll(shift_right(tokens), decoder.read(memory))
+        loss = cross_entropy(decoder.logits(features[real]), tokens[real])
+        if not share:
+            return loss
+        return (1 - share) * loss + share * ctc_loss(self.model.ctc(memory), memory.mask, tokens[:, 0])
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
         self.results |= self.search_batch(batch)
@@ -251,6 +264,11 @@ class SequenceModule(pl.LightningModule):
         if self.model is None:
             self.model = restore_model(checkpoint)[0]
         self.model.tokenizer = described_model(checkpoint)[1]
+
+
+def shift_right(tokens: Tensor) -> Tensor:
+    """What stands before each of tokens (..., T)."""
+    return torch.cat([torch.full_like(tokens[..., :1], START), tokens[..., :-1]], -1)
 
 
 def check_honoured(honours: frozenset[str], parts: dict[str, Any]) -> None:

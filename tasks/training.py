@@ -14,12 +14,14 @@ from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from multimodal_attn.checkpoint import CONFIG, read_config
 from multimodal_attn.configs import json_object
 from multimodal_attn.errors import CheckpointError, ConfigError, TrainingError
 from multimodal_attn.files import identity
 from tasks.callbacks import AttentionHealth, ShowResults, WriteResults
+from tasks.checks import CheckRun, plainly
 from tasks.collection import as_paths
 from tasks.curves import ContinuedCSVLogger, ForgetLaterSteps, RunCSVLogger
 from tasks.guard import StopAtNaN
@@ -83,7 +85,7 @@ class TaskCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         config = self.config[self.subcommand]
-        callbacks = [RestoreLoader(), StopAtNaN(), ShowResults(), AttentionHealth(), WriteResults()]
+        callbacks = [CheckRun(), RestoreLoader(), StopAtNaN(), ShowResults(), AttentionHealth(), WriteResults()]
         if config["trainer"].get("logger") in (None, True):
             root, fit = config["trainer"]["default_root_dir"], self.subcommand == "fit"
             table = ContinuedCSVLogger if config["ckpt_path"] else RunCSVLogger
@@ -95,6 +97,10 @@ class TaskCLI(LightningCLI):
             saver.dirpath = saver.dirpath or str(Path(config["trainer"]["default_root_dir"]) / "checkpoints")
         return super().instantiate_trainer(plugins=[AtomicCheckpointIO()], **kwargs)
 
+    def instantiate_classes(self) -> None:
+        with plainly(MisconfigurationException, ImportError, ValueError, TypeError):
+            super().instantiate_classes()
+
 
 def quieten() -> None:
     """Leave out what Lightning says of things that are meant to be so, and its advertisement."""
@@ -102,13 +108,15 @@ def quieten() -> None:
         warnings.filterwarnings("ignore", text)
     for text in (".*not supported by the model summary", ".*smaller than the logging interval", ".*many workers which"):
         warnings.filterwarnings("ignore", text)
+    for text in (".*could not find the monitored key", ".*does not have many workers", ".*dirpath has changed"):
+        warnings.filterwarnings("ignore", text)
     logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(lambda record: "Tip:" not in record.msg)
 
 
 def run_task(task: str, module: type[LightningModule], data: type[LightningDataModule], argv: list[str]) -> int:
     """Train, validate, test or predict; `argv` is what stands behind the task's name on the command line."""
     quieten()
-    with tempfile.TemporaryDirectory() as folder, clear_of_full_disks():
+    with tempfile.TemporaryDirectory() as folder, clear_of_full_disks(), plainly(MisconfigurationException):
         TaskCLI(
             module,
             data,

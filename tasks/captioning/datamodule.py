@@ -14,9 +14,10 @@ from torch.utils.data import DataLoader
 from multimodal_attn.encoders.framing import PicturePlaces
 from multimodal_attn.media import picture_files, read_picture
 from multimodal_attn.senses.picture.geometry import PictureGeometry
-from multimodal_attn.tokens import build_word_tokenizer, text_to_ids
+from multimodal_attn.tokens import text_to_ids
 from tasks.captioning.datasets import Example, load_splits
 from tasks.captioning.transforms import Augmentation, augment, mirror_caption
+from tasks.captioning.vocabulary import build_vocabulary
 from tasks.collection import as_paths
 from tasks.datamodule import Batch, FileDataset, SequenceData, pad_sentences
 from tasks.loader import EpochSampler, ResumableLoader, length_batches
@@ -74,7 +75,8 @@ class CaptioningData(SequenceData):
         batch_size: pictures in a batch; each brings all its captions, and is encoded once for them.
         eval_batch_size: pictures in a batch of validation, test and prediction.
         max_tokens: captions are cut to this many words in training.
-        min_count: words seen less often in the training captions are unknown.
+        min_count: words seen less often in the training captions are unknown; by their number if not set, from 1 for
+            the captions of a few pictures to 5 for Flickr8k's.
         augmentation: how training pictures are changed.
         n_workers: processes that read pictures.
         split: what `test` and `predict` read.
@@ -95,7 +97,7 @@ class CaptioningData(SequenceData):
         batch_size: int = 16,
         eval_batch_size: int = 64,
         max_tokens: int = 20,
-        min_count: int = 5,
+        min_count: int | None = None,
         augmentation: Augmentation = Augmentation(),  # noqa: B008 (frozen)
         n_workers: int = 1,
         split: str = "test",
@@ -120,7 +122,7 @@ class CaptioningData(SequenceData):
 
     def build_tokenizer(self) -> Tokenizer:
         """The vocabulary of the training captions."""
-        return build_word_tokenizer((c for e in self.examples["train"] for c in e.captions), self.min_count)
+        return build_vocabulary((c for e in self.examples["train"] for c in e.captions), self.min_count)
 
     def train_dataloader(self) -> DataLoader:
         examples, tokenizer = self.examples["train"], self.tokenizer

@@ -36,6 +36,7 @@ class CaptioningModule(SequenceModule):
     """
 
     monitor = "cider"
+    measured = ("loss", "bleu*", "rouge_l", "cider", "attention/*")
     scores = ("cider", "bleu4", "rouge_l")
     honours = frozenset({"schedule.self_critical_epochs"})
     written = "captions"

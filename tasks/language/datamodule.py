@@ -18,7 +18,7 @@ from multimodal_attn.checkpoint import MAX_BYTES, TOKENIZER
 from multimodal_attn.errors import CheckpointError, ConfigError, DataError
 from multimodal_attn.tokens import PAD, UNKNOWN, split_words, text_to_ids
 from multimodal_attn.untrusted import parse_tokenizer, read_text
-from tasks.loader import LengthSampler, ResumableLoader, length_batches
+from tasks.loader import LengthSampler, ResumableLoader, length_batches, share_of
 from tasks.resume import read_checkpoint
 from tasks.tables import Columns, known_split, read_lines, read_rows
 
@@ -180,7 +180,7 @@ class TextData(pl.LightningDataModule):
     def val_dataloader(self) -> DataLoader:
         dataset = self._dataset("val")
         batches = length_batches(dataset.lengths, self.eval_batch_tokens)
-        share = [batch.tolist() for batch in batches[self.trainer.global_rank :: self.trainer.world_size]]
+        share = share_of(batches, self.trainer.global_rank, self.trainer.world_size)
         return DataLoader(dataset, batch_sampler=share, collate_fn=collate)
 
     def _dataset(self, split: str) -> TextDataset:

@@ -32,6 +32,7 @@ class LanguageModule(pl.LightningModule):
 
     monitor = "word_perplexity"
     lower_is_better = True
+    measured = ("loss", "perplexity", "word_perplexity")
     results: dict[int, Any] = {}  # there are no sentences to show after a validation
 
     def __init__(
@@ -75,6 +76,7 @@ class LanguageModule(pl.LightningModule):
         sums = self.trainer.strategy.reduce(self.sums.to(self.device), reduce_op="sum")
         nats, n_tokens, n_words = sums.tolist()
         perplexities = torch.tensor([nats / n_tokens, nats / n_words]).exp()
+        self.log("val/loss", nats / n_tokens)
         self.log("val/perplexity", perplexities[0])
         self.log("val/word_perplexity", perplexities[1], prog_bar=True)
 

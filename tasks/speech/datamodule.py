@@ -20,7 +20,7 @@ from multimodal_attn.sound import RATE, read_sound, sound_files
 from multimodal_attn.tokens import build_piece_tokenizer, text_to_ids
 from tasks.collection import as_paths, check_not_empty
 from tasks.datamodule import Batch, FileDataset, SequenceData, pad_sentences
-from tasks.loader import LengthSampler, ResumableLoader, length_batches
+from tasks.loader import LengthSampler, ResumableLoader, length_batches, share_of
 from tasks.speech.datasets import SOUNDS, Utterance, load_splits, load_word_times
 from tasks.speech.splice import Splicer, quietest
 from tasks.speech.transforms import Augmentation
@@ -247,9 +247,8 @@ class SpeechData(SequenceData):
         return ResumableLoader(dataset, sampler, limit, collate_fn=together, **self.worker_options())
 
     def eval_loader(self, split: str) -> DataLoader:
-        rank, n_ranks = self.ranks
         dataset = SpeechDataset(self.examples[split], None, 0.0, self.seed, tolerant=True)
-        share = self.eval_batches(np.array(dataset.seconds))[rank::n_ranks]
+        share = share_of(self.eval_batches(np.array(dataset.seconds)), *self.ranks)
         together = partial(collate, places=self.encoder.places)
         return DataLoader(dataset, batch_sampler=share, collate_fn=together, **self.worker_options())
 

@@ -35,6 +35,7 @@ class SpeechModule(SequenceModule):
 
     monitor = "wer"
     lower_is_better = True
+    measured = ("loss", "wer*", "cer*", "substitutions", "deletions", "insertions", "start_*", "attention/*")
     scores = ("wer", "cer", "start_ms/attention")
     honours = frozenset({"loss.ctc", "loss.guided"})
     written = "transcripts"

@@ -17,7 +17,7 @@ from multimodal_attn.senses.text.media import read_lines, text_files
 from multimodal_attn.senses.text.sense import tokenize
 from multimodal_attn.tokens import build_text_tokenizer, text_to_ids
 from tasks.datamodule import Batch, SequenceData, pad_sentences
-from tasks.loader import LengthSampler, ResumableLoader, length_batches
+from tasks.loader import LengthSampler, ResumableLoader, length_batches, share_of
 from tasks.translation.datasets import Pair, load_pairs
 
 
@@ -123,8 +123,7 @@ class TranslationData(SequenceData):
 
     def eval_loader(self, split: str) -> DataLoader:
         dataset = PairDataset(self.examples[split], self.tokenizer, False)
-        rank, n_ranks = self.ranks
-        share = self.eval_batches(dataset.lengths)[rank::n_ranks]
+        share = share_of(self.eval_batches(dataset.lengths), *self.ranks)
         together = partial(collate, tokenizer=self.tokenizer)
         return DataLoader(dataset, batch_sampler=share, collate_fn=together, **self.worker_options())
 

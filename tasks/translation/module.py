@@ -26,6 +26,7 @@ class TranslationModule(SequenceModule):
     """
 
     monitor = "bleu"
+    measured = ("loss", "bleu", "chrf", "attention/*")
     scores = ("bleu", "chrf")
     written = "translations"
 
