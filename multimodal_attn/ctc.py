@@ -6,7 +6,6 @@ Token id PAD, which no sentence says, serves as the blank.
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchaudio.functional import forced_align
 
 from multimodal_attn.linear import Linear
 from multimodal_attn.memory import Memory
@@ -64,6 +63,8 @@ def ctc_align(logp: Tensor, ids: Tensor) -> Tensor | None:
         return None
     if not len(ids):
         return ids.new_zeros(0, 2)
+    from torchaudio.functional import forced_align  # only models of sounds come here, and only they pay for it
+
     finite = logp.detach().double().clamp_min(-1e4).cpu()  # minus infinity misleads forced_align
     path = forced_align(finite.unsqueeze(0), ids.unsqueeze(0).cpu(), blank=PAD)[0][0]
     first = (path != PAD) & (path != functional.pad(path, (1, -1), value=PAD))

@@ -12,7 +12,6 @@ from multimodal_attn.errors import MediaError, UserError
 from multimodal_attn.predictor import Predictor, Segment, load, search_with
 from multimodal_attn.senses import sense_of
 from multimodal_attn.trace import AttentionTrace, Token, join_traces
-from tasks.batch_options import build_caption_parser, build_transcribe_parser
 from tasks.figures import FIRST_FIGURES, draw_figures, place_figures
 from tasks.found import MAX_TOLD, Found
 from tasks.inputs import Input, inputs_of
@@ -69,9 +68,8 @@ class Batch:
         return [line for outputs in (self.documents, self.figures) if outputs for line in outputs.problems]
 
 
-def caption_main(argv: list[str]) -> int:
+def caption(args: argparse.Namespace) -> int:
     """Exit status 0, or 2 when a file could not be captioned; the others are, all the same."""
-    args = build_caption_parser().parse_args(argv)
     found = find(args, media.EXTENSIONS, "picture")
     if args.out:
         check_ending(args.out, ["jsonl"], "")
@@ -82,9 +80,8 @@ def caption_main(argv: list[str]) -> int:
     return run_batch(batch, args, {"beam": args.beam})
 
 
-def transcribe_main(argv: list[str]) -> int:
+def transcribe(args: argparse.Namespace) -> int:
     """Exit status 0, or 2 when a file could not be transcribed; the others are, all the same."""
-    args = build_transcribe_parser().parse_args(argv)
     found = find(args, sound.EXTENSIONS, "sound")
     formats = choose_formats(args.out, args.format, found.is_one)
     folder = None if args.out is None or is_file(args.out) else args.out

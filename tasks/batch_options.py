@@ -1,13 +1,13 @@
 """The options of `multimodal-attn caption`, `transcribe` and `translate`."""
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
+from tasks.bundled import BUNDLED
 from tasks.outputs import add_choice
-from tasks.released import BUNDLED
 from tasks.writers import FORMATS
 
+LINE_FORMATS = ("jsonl", "txt", "tsv")  # of translations
 CAPTION_EPILOG = """each line of the output is a JSON object with path, text and score (mean log-probability per token),
 or path and error for a file that could not be used; --attention adds tokens and weights (docs/trace-format.md).
 
@@ -78,14 +78,14 @@ def build_transcribe_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def build_translate_parser(formats: Sequence[str]) -> argparse.ArgumentParser:
+def build_translate_parser() -> argparse.ArgumentParser:
     description = (
         "Translate texts: UTF-8 files with a sentence on each line, folders of .txt files, or - for the standard input."
     )
     parser = build_parser("translate", description, TRANSLATE_EPILOG, "text", "translation", 32)
     parser.add_argument("--out", type=Path, help="write to this file instead of the standard output")
-    known = f"{', '.join(formats)} (default: what --out ends in, or jsonl)"
-    parser.add_argument("--format", choices=formats, metavar="FORMAT", help=known)
+    known = f"{', '.join(LINE_FORMATS)} (default: what --out ends in, or jsonl)"
+    parser.add_argument("--format", choices=LINE_FORMATS, metavar="FORMAT", help=known)
     return parser
 
 

@@ -54,10 +54,21 @@ TASKS = {
         ("fit", "validate"),
     ),
 }
-BATCHES = {
-    "caption": "tasks.batch.caption_main",
-    "transcribe": "tasks.batch.transcribe_main",
-    "translate": "tasks.translate.translate_main",
+
+
+@dataclass(frozen=True)
+class Command:
+    """What people use without training. parser: what builds its parser, in a module that imports no model, so that
+    --help and a wrong option are answered at once. run: what takes the parsed options and gives the exit status."""
+
+    parser: str
+    run: str
+
+
+COMMANDS = {
+    "caption": Command("tasks.batch_options.build_caption_parser", "tasks.batch.caption"),
+    "transcribe": Command("tasks.batch_options.build_transcribe_parser", "tasks.batch.transcribe"),
+    "translate": Command("tasks.batch_options.build_translate_parser", "tasks.translate.translate"),
 }
 IMPORTS = {"import": "tasks.whisper.import_main"}
 STUDIES = {"attention": "tasks.attention_command.attention_main", "compare": "tasks.compare.compare_main"}
@@ -84,7 +95,10 @@ def run(argv: list[str]) -> int:
     if command in ("-h", "--help", "help"):
         print(USAGE)
         return 0
-    if command in (others := BATCHES | IMPORTS | STUDIES):
+    if command in COMMANDS:
+        args = look_up(COMMANDS[command].parser)().parse_args(rest)
+        return look_up(COMMANDS[command].run)(args)
+    if command in (others := IMPORTS | STUDIES):
         return look_up(others[command])(rest)
     if command in TASKS:
         return run_command(command, TASKS[command], rest)

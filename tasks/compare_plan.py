@@ -19,11 +19,12 @@ from multimodal_attn.attention.registry import canonical, nearest
 from multimodal_attn.errors import CheckpointError, ConfigError
 from multimodal_attn.files import write_whole
 from multimodal_attn.senses import build_encoder
+from tasks.bundled import BUNDLED
 from tasks.cli import TASKS, look_up
 from tasks.compare_features import FeatureData, open_features, parameters_sha256
 from tasks.datamodule import SequenceData
 from tasks.module import SequenceModule
-from tasks.released import BUNDLED, load_encoder
+from tasks.released import load_encoder
 from tasks.resume import RUNS
 from tasks.training import OneLineParser
 

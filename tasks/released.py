@@ -1,4 +1,4 @@
-"""Released models: where the bundled ones are, and how a training checkpoint becomes a checkpoint folder."""
+"""Released models: how a training checkpoint becomes a checkpoint folder."""
 
 import argparse
 import json
@@ -32,13 +32,6 @@ from multimodal_attn.predictor import search_with
 from multimodal_attn.search import SearchConfig
 from multimodal_attn.word_model import WordModel, build_word_model
 from tasks.resume import RUNS, WHERE, described_model, find_checkpoint, parameters_in, read_checkpoint
-
-CHECKPOINTS = Path(__file__).resolve().parents[1] / "checkpoints"
-BUNDLED = {
-    "captioning": CHECKPOINTS / "captioning-flickr8k",
-    "speech": CHECKPOINTS / "speech-english",
-    "translation": CHECKPOINTS / "translation-en-zh",
-}
 
 
 def build_parser(task: str) -> argparse.ArgumentParser:

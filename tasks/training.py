@@ -20,13 +20,13 @@ from multimodal_attn.checkpoint import CONFIG, read_config
 from multimodal_attn.configs import json_object
 from multimodal_attn.errors import CheckpointError, ConfigError, TrainingError
 from multimodal_attn.files import identity
+from tasks.bundled import BUNDLED
 from tasks.callbacks import AttentionHealth, ShowResults, WriteResults
 from tasks.checks import CheckRun, plainly
 from tasks.collection import as_paths
 from tasks.curves import ContinuedCSVLogger, ForgetLaterSteps, RunCSVLogger
 from tasks.guard import StopAtNaN
 from tasks.outputs import identities
-from tasks.released import BUNDLED
 from tasks.resume import RUNS, AtomicCheckpointIO, find_checkpoint, remove_left_overs
 from tasks.saving import LastCheckpoint, RestoreLoader
 

@@ -13,7 +13,7 @@ from multimodal_attn.files import printable
 from multimodal_attn.predictor import search_with
 from multimodal_attn.senses.text.media import STANDARD_INPUT, Text, read_lines, text_files
 from tasks.batch import Batch, folders_of, load_for, read, run_batch, to_rows
-from tasks.batch_options import build_translate_parser
+from tasks.batch_options import LINE_FORMATS
 from tasks.figures import place_figures
 from tasks.found import Found, report
 from tasks.inputs import Input
@@ -25,12 +25,10 @@ LINES: dict[str, Callable[[Text, Row], str]] = {
     "txt": lambda source, row: row.get("text", ""),
     "tsv": lambda source, row: f"{source.text}\t{row.get('text', '')}",
 }
-FORMATS = ("jsonl", *LINES)
 
 
-def translate_main(argv: list[str]) -> int:
+def translate(args: argparse.Namespace) -> int:
     """Exit status 0, or 2 when a line could not be translated; the others are, all the same."""
-    args = build_translate_parser(FORMATS).parse_args(argv)
     if args.batch_size < 1:
         raise UserError("--batch-size starts at 1")
     files = list(dict.fromkeys(text_files(args.paths)))
@@ -66,12 +64,12 @@ def choose_format(args: argparse.Namespace) -> str:
     """What --format says, or the ending of --out. Raises UserError where they differ."""
     if args.out is None:
         return args.format or "jsonl"
-    check_ending(args.out, FORMATS, "")
+    check_ending(args.out, LINE_FORMATS, "")
     check_folder(args.out)
     implied = args.out.suffix.lower().removeprefix(".")
-    if implied in FORMATS and args.format not in (None, implied):
+    if implied in LINE_FORMATS and args.format not in (None, implied):
         raise UserError(f"--out {printable(args.out)} is of format {implied}, not {args.format}; name another file")
-    return args.format or (implied if implied in FORMATS else "jsonl")
+    return args.format or (implied if implied in LINE_FORMATS else "jsonl")
 
 
 def write_lines(
@@ -83,7 +81,7 @@ def write_lines(
     segments = read(predictor, lines, args.batch_size, {"beam": args.beam})
     failed: list[str] = []
     rows = tqdm(to_rows(segments, False), total=len(lines), unit="text", disable=None, file=sys.stderr)
-    translated = translate(rows, to_line, failed)
+    translated = to_lines(rows, to_line, failed)
     if outputs is None:
         for line in translated:
             write_all(standard_output(), line, "the standard output")
@@ -121,7 +119,7 @@ def check_anew(args: argparse.Namespace) -> None:
         )
 
 
-def translate(
+def to_lines(
     rows: Iterable[tuple[Input, Row]], to_line: Callable[[Text, Row], str], failed: list[str]
 ) -> Iterator[bytes]:
     for input, row in rows:

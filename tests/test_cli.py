@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tasks.cli import BATCHES, TASKS, look_up, main
+from tasks.cli import COMMANDS, TASKS, look_up, main
 from tests.conftest import ROOT
 
 
@@ -16,7 +16,7 @@ def test_every_name_in_the_table_leads_to_its_class(name: str) -> None:
         assert f"{found.__module__}.{found.__qualname__}" == full_name
 
 
-@pytest.mark.parametrize("name", BATCHES)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_batch_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main([name, "--help"])
@@ -66,7 +66,7 @@ def test_a_command_that_does_not_exist_is_answered_with_those_that_do(
 def test_the_usage_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     usage = capsys.readouterr().out
-    for name in (*(f"{task} fit" for task in TASKS), *(f"{command} PATH..." for command in BATCHES)):
+    for name in (*(f"{task} fit" for task in TASKS), *(f"{command} PATH..." for command in COMMANDS)):
         assert f"\n  {name} " in usage
 
 

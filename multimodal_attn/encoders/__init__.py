@@ -1,19 +1,25 @@
-"""Encoders: media in, Memory out. One interface for all senses."""
+"""Encoders: media in, Memory out. One interface for all senses.
 
-from multimodal_attn.encoders.audio import AudioEncoder, AudioEncoderConfig
-from multimodal_attn.encoders.framing import Framing
-from multimodal_attn.encoders.image import ImageEncoder, ImageEncoderConfig
-from multimodal_attn.encoders.logmel import SoundBatch, at_speed
-from multimodal_attn.encoders.whisper import WhisperEncoder, WhisperEncoderConfig
+Each is imported when it is first named, since a model of pictures needs no library of sounds.
+"""
 
-__all__ = [
-    "AudioEncoder",
-    "AudioEncoderConfig",
-    "Framing",
-    "ImageEncoder",
-    "ImageEncoderConfig",
-    "SoundBatch",
-    "WhisperEncoder",
-    "WhisperEncoderConfig",
-    "at_speed",
-]
+from importlib import import_module
+from typing import Any
+
+HOMES = {
+    "AudioEncoder": "audio",
+    "AudioEncoderConfig": "audio",
+    "Framing": "framing",
+    "ImageEncoder": "image",
+    "ImageEncoderConfig": "image",
+    "SoundBatch": "logmel",
+    "WhisperEncoder": "whisper",
+    "WhisperEncoderConfig": "whisper",
+    "at_speed": "logmel",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)

@@ -20,11 +20,11 @@ from multimodal_attn.model import Model, trace_sentences
 from multimodal_attn.predictor import load
 from multimodal_attn.search import Hypotheses
 from multimodal_attn.trace import Origin, Word
+from tasks.bundled import BUNDLED
 from tasks.datamodule import Batch
 from tasks.loader import length_batches
 from tasks.outputs import begins_with, check_not_read, refusal
 from tasks.record import State
-from tasks.released import BUNDLED
 from tasks.speech.datamodule import SpeechDataset, collate
 from tasks.speech.datasets import Utterance, load_utterances
 from tasks.speech.formats import FORMATS

@@ -1,0 +1,10 @@
+"""The table of released models: where the folder lies that each task opens unless told otherwise."""
+
+from pathlib import Path
+
+CHECKPOINTS = Path(__file__).resolve().parents[1] / "checkpoints"
+BUNDLED = {
+    "captioning": CHECKPOINTS / "captioning-flickr8k",
+    "speech": CHECKPOINTS / "speech-english",
+    "translation": CHECKPOINTS / "translation-en-zh",
+}
