@@ -16,6 +16,7 @@ from tasks.figures import FIRST_FIGURES, draw_figures, place_figures
 from tasks.found import MAX_TOLD, Found
 from tasks.inputs import Input, inputs_of
 from tasks.outputs import Choice, Outputs, check_not_read
+from tasks.pages import ENDING, place_pages, save_pages
 from tasks.record import Maker
 from tasks.rows import Row, RowFile, standard_output, write_all
 from tasks.writers import (
@@ -34,8 +35,8 @@ FORGOTTEN = Token("", 0.0)  # in the place of a token of which only the number i
 @dataclass(frozen=True)
 class Batch:
     """The work of one command. found: what is to be read. sense: what it holds. done: what is to be done with it. rows,
-    documents, figures: where the results go. formats: of the documents, with the endings of their names. folders: to be
-    made, by their options."""
+    documents, figures, pages: where results go. formats: of the documents, with the endings of their names. folders:
+    to be made, by their options."""
 
     found: Found
     sense: str
@@ -44,6 +45,7 @@ class Batch:
     documents: Outputs | None
     formats: dict[str, str]
     figures: Outputs | None
+    pages: Outputs | None
     folders: dict[str, Path]
 
     def is_done(self, input: Input) -> bool:
@@ -53,6 +55,7 @@ class Batch:
         done = [self.rows.is_done(input.text)] if self.rows else []
         done += [bool(self.documents) and self.documents.has_one(input, [ending]) for ending in self.formats.values()]
         done += [self.figures.has_one(input, FIRST_FIGURES)] if self.figures else []
+        done += [self.pages.has_one(input, [ENDING])] if self.pages else []
         return all(done)
 
     def left(self, choice: Choice) -> Iterator[Input]:
@@ -65,7 +68,8 @@ class Batch:
                 self.found.n_failed += bool(self.rows) and self.rows.has_failed(input.text)
 
     def problems(self) -> list[str]:
-        return [line for outputs in (self.documents, self.figures) if outputs for line in outputs.problems]
+        places = (self.documents, self.figures, self.pages)
+        return [line for outputs in places if outputs for line in outputs.problems]
 
 
 def caption(args: argparse.Namespace) -> int:
@@ -76,7 +80,8 @@ def caption(args: argparse.Namespace) -> int:
         check_folder(args.out)
     rows = RowFile(args.out, "picture", args.choice, args.paths)
     figures = place_figures(args.pictures, args.choice, args.paths)
-    batch = Batch(found, "picture", "captioned", rows, None, {}, figures, folders_of(args, None))
+    pages = place_pages(args.html, args.choice, args.paths)
+    batch = Batch(found, "picture", "captioned", rows, None, {}, figures, pages, folders_of(args, None))
     return run_batch(batch, args, {"beam": args.beam})
 
 
@@ -91,7 +96,8 @@ def transcribe(args: argparse.Namespace) -> int:
     endings = {format: f".{format}" if folder else ending for format in formats if format != "jsonl"}
     documents = place_documents(args, found.first, folder, endings.values())
     figures = place_figures(args.pictures, args.choice, args.paths)
-    batch = Batch(found, "sound", "transcribed", rows, documents, endings, figures, folders_of(args, folder))
+    pages = place_pages(args.html, args.choice, args.paths)
+    batch = Batch(found, "sound", "transcribed", rows, documents, endings, figures, pages, folders_of(args, folder))
     options = {name: getattr(args, name) for name in ("beam", "ctc", "lm", "words", "speeds", "consensus")}
     return run_batch(batch, args, options)
 
@@ -104,7 +110,8 @@ def find(args: argparse.Namespace, extensions: Collection[str], sense: str) -> F
 
 
 def folders_of(args: argparse.Namespace, out: Path | None) -> dict[str, Path]:
-    return {option: path for option, path in (("--out", out), ("--pictures", args.pictures)) if path}
+    given = {"--out": out, "--pictures": args.pictures, "--html": args.html}
+    return {option: path for option, path in given.items() if path}
 
 
 def place_documents(
@@ -143,6 +150,8 @@ def run_batch(batch: Batch, args: argparse.Namespace, options: dict[str, float |
         segments = read(predictor, batch.left(args.choice), args.batch_size, options)
         if batch.figures:
             segments = draw_figures(batch.figures, predictor, segments)
+        if batch.pages:
+            segments = save_pages(batch.pages, predictor, segments)
         for input, row in batch.found.show_progress(to_rows(segments, args.attention)):
             if "error" in row:
                 n_failed += 1
@@ -178,6 +187,8 @@ def open_writer(batch: Batch, maker: Maker) -> Iterator[Callable[[Input, Row], N
             stack.enter_context(batch.documents.open(maker, list(batch.formats.values())))
         if batch.figures:
             stack.enter_context(batch.figures.open(maker, [".png"]))
+        if batch.pages:
+            stack.enter_context(batch.pages.open(maker, [ENDING]))
 
         def write(input: Input, row: Row) -> None:
             for format, ending in batch.formats.items():

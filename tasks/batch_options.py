@@ -104,6 +104,7 @@ def build_parser(
     add("--beam", type=int, help="hypotheses kept while searching; 1 is greedy (default: the checkpoint's)")
     add("--attention", action="store_true", help="put tokens and attention weights into every row")
     add("--pictures", type=Path, metavar="DIR", help=f"draw the attention of each {unit} into a PNG here")
+    add("--html", type=Path, metavar="DIR", help=f"write the viewer of each {unit} here, as a page to open and to send")
     add_choice(parser)
     add("--batch-size", type=int, default=batch_size, help=f"{unit}s read at once (default: %(default)s)")
     add("--device", default="cpu", help="cpu, cuda, cuda:1, mps (default: %(default)s)")

@@ -17,10 +17,14 @@ FIRST_FIGURES = (".png", ".001.png")  # of an input: one of them is there when i
 
 def place_figures(folder: Path | None, choice: Choice, named: Sequence[Path]) -> Outputs | None:
     """Where figures go, None if nowhere. Raises UserError where they must not."""
+    return place_folder("--pictures", folder, choice, named)
+
+
+def place_folder(option: str, folder: Path | None, choice: Choice, named: Sequence[Path]) -> Outputs | None:
     if folder is None:
         return None
     if has_ending(folder) and not folder.is_dir():
-        raise UserError(f"--pictures {printable(folder)} is named like a file; name a folder")
+        raise UserError(f"{option} {printable(folder)} is named like a file; name a folder")
     return Outputs(folder, named, choice)
 
 

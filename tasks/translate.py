@@ -18,6 +18,7 @@ from tasks.figures import place_figures
 from tasks.found import Found, report
 from tasks.inputs import Input
 from tasks.outputs import Choice, Outputs, check_not_read
+from tasks.pages import place_pages
 from tasks.rows import Row, RowFile, standard_output, write_all
 from tasks.writers import check_ending, check_folder
 
@@ -35,15 +36,17 @@ def translate(args: argparse.Namespace) -> int:
     lines = find_lines(files)
     format = choose_format(args)
     figures = place_figures(args.pictures, args.choice, files)
+    pages = place_pages(args.html, args.choice, files)
     if format == "jsonl":
         if STANDARD_INPUT in files:
             check_anew(args)
         rows = RowFile(args.out, "text", args.choice, files)
         found = Found(files, lambda left_out: iter(lines), "text")
-        batch = Batch(found, "text", "translated", rows, None, {}, figures, folders_of(args, None))
+        batch = Batch(found, "text", "translated", rows, None, {}, figures, pages, folders_of(args, None))
         return run_batch(batch, args, {"beam": args.beam})
-    if args.attention or figures:
-        raise UserError(f"--attention and --pictures go with jsonl; {format} has a line for each sentence and no more")
+    if args.attention or figures or pages:
+        told = f"{format} has a line for each sentence and no more"
+        raise UserError(f"--attention, --pictures and --html go with jsonl; {told}")
     return write_lines(args, files, lines, LINES[format])
 
 

@@ -1,7 +1,10 @@
 """`multimodal-attn caption` as people use it: a process, files, an exit status."""
 
+import base64
+import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +53,8 @@ def captioned(photos: Path, tiny_checkpoint: Path, tmp_path_factory: pytest.Temp
         out / "captions.jsonl",
         "--pictures",
         out / "figures",
+        "--html",
+        out / "figures",
         "--attention",
     )
     done = run("caption", photos, photos / "missing.jpg", *args, "--batch-size", 3)
@@ -83,7 +88,18 @@ def test_attention_rows_are_traces(captioned: dict) -> None:
 def test_figures_of_equal_names_do_not_overwrite_each_other(captioned: dict) -> None:
     figures = captioned["figures"]
     names = {path.relative_to(figures).as_posix() for path in figures.rglob("*") if path.is_file()}
-    assert names == {"a.png", "more/a.png", "b.png", "c.png", "more/d.png", RECORD}
+    stems = {"a", "more/a", "b", "c", "more/d"}
+    assert names == {f"{stem}.{ending}" for stem in stems for ending in ("png", "html")} | {RECORD}
+
+
+def test_a_page_holds_the_trace_of_its_row_and_the_picture(captioned: dict, photos: Path) -> None:
+    page = (captioned["figures"] / "more" / "a.html").read_text("utf-8")
+    payload = json.loads(re.search(r'data-kind="picture">(.*?)</script>', page)[1])
+    (row,) = (row for row in captioned["rows"] if row["path"] == str(photos / "more" / "a.png"))
+    assert payload["trace"] == {key: value for key, value in row.items() if key != "path"}
+    preview = Image.open(io.BytesIO(base64.b64decode(payload["media"]["file"]["url"].partition(",")[2])))
+    assert preview.size == (payload["media"]["width"], payload["media"]["height"])
+    assert payload["media"]["name"] == "a.png"
 
 
 def test_standard_output_holds_only_json_lines(photos: Path, tiny_checkpoint: Path) -> None:

@@ -1,6 +1,7 @@
 """`multimodal-attn transcribe`: files of every kind in, rows and documents out, around a planted transcriber."""
 
 import json
+import re
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
@@ -278,7 +279,7 @@ def test_a_model_transcribes_a_folder_as_it_does_each_file(
 ) -> None:
     noise(sounds / "minute.wav", 41.0)
     out, figures = tmp_path / "all", tmp_path / "figures"
-    options = ["--out", str(out), "--pictures", str(figures), "--format", "jsonl", "vtt"]
+    options = ["--out", str(out), "--pictures", str(figures), "--html", str(figures), "--format", "jsonl", "vtt"]
     assert main(["transcribe", str(sounds), "--checkpoint", str(tiny_transcriber), *options]) == 2
     rows = read_rows(out / "transcripts.jsonl")
     assert len(list(out.rglob("*.vtt"))) == 5 and len(list(figures.glob("minute.0*.png"))) >= 3
@@ -289,3 +290,6 @@ def test_a_model_transcribes_a_folder_as_it_does_each_file(
         assert row["text"] == trace.text and row["score"] == pytest.approx(trace.score, abs=1e-4)
         assert [word["text"] for word in row["words"]] == [word.text for word in trace.words]
     assert rows["minute.wav"]["text"]
+    page = json.loads(re.search(r'data-kind="sound">(.*?)</script>', (figures / "minute.html").read_text("utf-8"))[1])
+    assert page["trace"]["text"] == rows["minute.wav"]["text"] and page["media"]["seconds"] == pytest.approx(41.0)
+    assert len(list(figures.rglob("*.html"))) == 5  # one each, however many pieces

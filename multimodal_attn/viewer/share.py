@@ -5,8 +5,11 @@ import html
 import json
 import mimetypes
 import re
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
+from multimodal_attn.senses import sense_of
 from multimodal_attn.trace import AttentionTrace
 from multimodal_attn.viewer.payloads import new_id
 
@@ -36,6 +39,12 @@ def inline(content: bytes, name: str) -> dict:
     """What names a file in a payload, where the file itself is to be in it."""
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     return {"url": f"data:{kind};base64,{base64.b64encode(content).decode()}"}
+
+
+def inline_media(kind: str, item: Any) -> dict:
+    """Media of a payload with all files in it. item: of the sense of that kind."""
+    module, _, name = sense_of(kind).media.rpartition(".")
+    return getattr(import_module(module), name)(item, inline)
 
 
 def shared_page(media: dict, trace: AttentionTrace) -> str:

@@ -34,5 +34,6 @@ SENSE = Sense(
     batch=batch,
     figure="multimodal_attn.render.panels.render_picture",
     maps="multimodal_attn.senses.picture.maps.draw_maps",
+    media="multimodal_attn.viewer.payloads.picture_media",
     original=lambda picture: picture.image,
 )

@@ -57,6 +57,7 @@ SENSE = Sense(
     batch=batch,
     figure="multimodal_attn.render.alignment.render_sound",
     maps="multimodal_attn.senses.sound.maps.draw_maps",
+    media="multimodal_attn.viewer.payloads.sound_media",
     pieces=pieces,
     problem=lambda sound: sound.problem,
     size=lambda sound: len(sound.samples),

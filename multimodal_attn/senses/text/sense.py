@@ -52,6 +52,7 @@ SENSE = Sense(
     read=read,
     batch=batch,
     figure="multimodal_attn.render.matrix.render_text",
+    media="multimodal_attn.viewer.payloads.text_media",
     pieces=pieces,
     problem=lambda text: text.problem,
     size=lambda text: len(text.text),
