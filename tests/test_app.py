@@ -98,7 +98,7 @@ def test_small_pictures_are_not_enlarged():
 
 def test_the_examples_come_with_gradio_or_with_the_window():
     homes = (ASSETS, STATIC)
-    for path in (path for sense in SENSES.values() for path in sense.examples.values()):
+    for path in (path for sense in SENSES.values() for path in sense.files):
         assert path.is_file() and any(path.is_relative_to(home) for home in homes)
 
 

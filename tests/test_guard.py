@@ -1,9 +1,11 @@
 """What stands before the page: forged events, foreign names and pages, floods. Nothing of them reaches a file."""
 
 import io
+import json
 import sys
 from urllib.parse import quote
 
+import gradio as gr
 import httpx
 import pytest
 from PIL import Image
@@ -15,6 +17,7 @@ from multimodal_attn.ui.events import NO_EVENT, NO_FILE
 from multimodal_attn.ui.limits import Room, room
 from multimodal_attn.viewer.payloads import image_to_jpeg
 from tests.fake_captioner import FakeCaptioner
+from tests.fake_translator import FakeTranslator
 
 META = {"_type": "gradio.FileData"}
 ROUTES = ("queue/join", "run/predict", "api/predict", "call/predict", "call/v2/predict", "component_server")
@@ -124,6 +127,23 @@ def test_every_reply_has_the_headers_that_keep_browsers_out(server):
 def test_two_files_in_one_request_are_refused(server):
     files = [("files", (name, b"1")) for name in ("a.png", "b.png")]
     assert server.post("/gradio_api/upload", files=files).status_code == 413
+
+
+def test_only_what_takes_a_text_is_given_one_and_nothing_else(tmp_path):
+    app = start({"captioning": FakeCaptioner(), "translation": FakeTranslator()}, port=0)
+    [written] = [key for key, fn in app.fns.items() if any(isinstance(each, gr.Textbox) for each in fn.inputs)]
+    with httpx.Client(base_url=app.local_url, trust_env=False) as client:
+
+        def ask(value: object, index: int) -> httpx.Response:
+            return client.post("/gradio_api/queue/join", json=event(value, fn_index=index, session_hash="text"))
+
+        assert ask("Tom chases Jerry.", written).status_code == 200
+        stream = client.get("/gradio_api/queue/data", params={"session_hash": "text"}).text
+        assert json.dumps("汤姆追杰瑞。") in stream or "汤姆追杰瑞。" in stream
+        others = (*shapes(str(tmp_path))[:10], 1, "x" * 10_001)
+        assert {ask(each, written).status_code for each in others} == {403}
+        assert {ask("Tom chases Jerry.", key).status_code for key in app.fns if key != written} == {403}
+    app.close()
 
 
 @pytest.mark.parametrize(

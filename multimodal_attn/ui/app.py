@@ -22,19 +22,20 @@ from multimodal_attn.errors import UserError
 from multimodal_attn.ui import temporary_folder
 from multimodal_attn.ui.aliases import Aliases
 from multimodal_attn.ui.connections import Impatient
-from multimodal_attn.ui.events import EXAMPLE, FILE, NO_FILE, Forged, Inputs, Uploads
+from multimodal_attn.ui.events import EXAMPLE, FILE, NO_FILE, WRITTEN, Forged, Inputs, Uploads
 from multimodal_attn.ui.guard import Guard
 from multimodal_attn.ui.limits import MAX_FILE, room
 from multimodal_attn.ui.line import Line, in_turn
 from multimodal_attn.ui.opening import opening_of
 from multimodal_attn.ui.origin import Names
-from multimodal_attn.ui.senses import ASSETS, PICTURE, SENSES, SOUND, STATIC, Later, Reader, Sense
+from multimodal_attn.ui.senses import ASSETS, MAX_LETTERS, PICTURE, SENSES, SOUND, STATIC, TEXT, Later, Reader, Sense
 from multimodal_attn.ui.viewer import build_viewer, keep
 from multimodal_attn.viewer.payloads import complete, problem, waiting
 from multimodal_attn.viewer.share import read_static
 
 TITLE = "Where the model looks and listens"
-HEAD = f"<h1>{TITLE}</h1><p>A sentence for a photograph or a recording, and for each word the place it came from.</p>"
+ABOUT = "A sentence for a photograph, a recording or a text, and for each word the place it came from."
+HEAD = f"<h1>{TITLE}</h1><p>{ABOUT}</p>"
 FACTS = "{by} by <b>{name}</b>. {expect}<br>Everything runs on this computer; no {kind} leaves it."
 MISSING = (
     "There is no model for this yet: the folder checkpoints/{} is missing. Train one, or name one with --checkpoint."
@@ -56,8 +57,8 @@ def read_page(name: str) -> str:
 
 
 def answer(sense: Sense, reader: Reader, source: str) -> Iterator[dict]:
-    """Payloads of one file: the picture or sound at once, then its trace; or the problem, in one line."""
-    name = Path(source).name
+    """Payloads of one input: the picture, sound or text at once, then its trace; or the problem, in one line."""
+    name = sense.kind if sense is TEXT else Path(source).name
     try:
         media = sense.media(source, keep)
         yield waiting(media)
@@ -71,9 +72,7 @@ def answer(sense: Sense, reader: Reader, source: str) -> Iterator[dict]:
 
 def known_files() -> Uploads:
     """What the page may read: its uploads, and the examples."""
-    return Uploads(
-        Path(temporary_folder().name), [path for sense in SENSES.values() for path in sense.examples.values()]
-    )
+    return Uploads(Path(temporary_folder().name), [path for sense in SENSES.values() for path in sense.files])
 
 
 def answer_upload(sense: Sense, reader: Reader, source: str) -> Iterator[dict]:
@@ -87,9 +86,9 @@ def answer_upload(sense: Sense, reader: Reader, source: str) -> Iterator[dict]:
 
 
 def build_app(readers: Mapping[str, Reader]) -> gr.Blocks:
-    """The page, not yet served. readers: by task, "captioning" and "speech"; a tab without one says so."""
+    """The page, not yet served. readers: by task, as "captioning" and "speech"; a tab without one says so."""
     # served from where they are, without a copy
-    gr.set_static_paths([path for sense in SENSES.values() for path in sense.examples.values()])
+    gr.set_static_paths([path for sense in SENSES.values() for path in sense.files])
     line = Line()  # one for all tabs: the models share the processor
     with gr.Blocks(title=TITLE, delete_cache=(600, 3600), analytics_enabled=False, fill_width=True) as app:
         gr.HTML(HEAD, elem_id="head", apply_default_css=False)
@@ -121,7 +120,7 @@ def build_sense(sense: Sense, reader: Reader, line: Line) -> None:
     """One tab: what goes in on the left, the viewer on the right."""
     with gr.Row(elem_classes="columns"):
         with gr.Column(elem_classes="rail", scale=0, min_width=264):
-            drop = build_drop() if sense is PICTURE else build_recorder()
+            drop = INPUTS[sense.kind]()
             examples = build_examples(sense)
             name, expect = html.escape(reader.name), sense.checkpoints.get(reader.name, "")
             facts = FACTS.format(by=sense.by, name=name, expect=expect, kind=sense.kind)
@@ -134,13 +133,19 @@ def build_sense(sense: Sense, reader: Reader, line: Line) -> None:
         for payload in in_turn(line, answer_upload(sense, reader, source)) if source else ():
             yield payload, None  # None empties the drop area for the next file
 
+    def on_text(text: str) -> Iterator[dict]:
+        yield from in_turn(line, answer(sense, reader, text)) if text and text.strip() else ()
+
     def on_example(index: int) -> Iterator[dict]:
         if index not in range(len(paths)):
             yield problem(NO_FILE)
         else:
             yield from in_turn(line, answer(sense, reader, str(paths[index])))
 
-    drop.upload(on_drop, drop, [viewer, drop], **EVENTS)
+    if sense is TEXT:
+        drop.submit(on_text, drop, viewer, **EVENTS)
+    else:
+        drop.upload(on_drop, drop, [viewer, drop], **EVENTS)
     if sense is SOUND:
         drop.stop_recording(on_drop, drop, [viewer, drop], **EVENTS)
     examples.click(on_example, examples, viewer, **EVENTS)
@@ -175,11 +180,29 @@ def build_recorder() -> gr.Audio:
     )
 
 
+def build_writer() -> gr.Textbox:
+    """Where a sentence is written; Enter or the button reads it."""
+    return gr.Textbox(
+        placeholder="Write an English sentence",
+        lines=1,  # so that Enter sends it
+        max_lines=6,
+        max_length=MAX_LETTERS,
+        submit_btn=True,
+        show_label=False,
+        label="A sentence to translate",
+        elem_id="text-drop",
+        elem_classes="writer",
+    )
+
+
+INPUTS = {"picture": build_drop, "sound": build_recorder, "text": build_writer}
+
+
 def build_examples(sense: Sense) -> gr.Dataset:
-    kind = gr.Image if sense is PICTURE else gr.Audio
+    kind = {"picture": gr.Image, "sound": gr.Audio, "text": gr.Textbox}[sense.kind]
     return gr.Dataset(
         components=[kind(render=False, show_label=False)],
-        samples=[[str(path)] for path in sense.examples.values()],
+        samples=[[str(example)] for example in sense.examples.values()],
         sample_labels=None if sense is PICTURE else list(sense.examples),
         type="index",
         label=f"Examples {sense.source}",
@@ -222,12 +245,12 @@ def claim_port(host: str, port: int) -> int:
         return probe.getsockname()[1]
 
 
+BROUGHT = {gr.Dataset: EXAMPLE, gr.Textbox: WRITTEN}
+
+
 def inputs_of(app: gr.Blocks) -> Inputs:
     """What each event of the page brings."""
-    return {
-        index: [EXAMPLE if isinstance(each, gr.Dataset) else FILE for each in event.inputs]
-        for index, event in app.fns.items()
-    }
+    return {index: [BROUGHT.get(type(each), FILE) for each in event.inputs] for index, event in app.fns.items()}
 
 
 def build_guard(app: gr.Blocks, address: Address) -> Middleware:

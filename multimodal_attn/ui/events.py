@@ -9,9 +9,9 @@ NO_FILE = "This is not a file of this page; drop it onto the page, or choose an 
 NO_EVENT = "This is not an event of this page; load the page again."
 MAX_PATH = 4096  # characters; beyond, no system has such a file, and to take one apart costs time
 MAX_NAME = 255  # characters of a session's hash, and of a file's name
+MAX_TEXT = 10_000  # characters that are read at all, to be told that they are too many
 
-
-FILE, EXAMPLE = "file", "example"  # what an event may bring
+FILE, EXAMPLE, WRITTEN = "file", "example", "written"  # what an event may bring
 Inputs = Mapping[int, Sequence[str]]  # by the number of an event
 
 
@@ -68,8 +68,8 @@ def rebuild_event(body: bytes, inputs: Inputs, uploads: Uploads, to_path: Callab
 
 
 def rebuild_input(value: object, kind: str, uploads: Uploads, to_path: Callable[[str], str]) -> object:
-    """Nothing, the number of an example, or a file."""
-    if value is None or kind == EXAMPLE and is_count(value):
+    """Nothing, the number of an example, what was written, or a file."""
+    if value is None or kind == EXAMPLE and is_count(value) or kind == WRITTEN and is_text(value):
         return value
     if kind != FILE:
         raise Forged(NO_EVENT)
@@ -82,6 +82,10 @@ def rebuild_input(value: object, kind: str, uploads: Uploads, to_path: Callable[
     if not (name is None or isinstance(name, str) and len(name) <= MAX_NAME):
         raise Forged(NO_FILE)
     return {"path": uploads.check(path), "orig_name": name, "meta": {"_type": "gradio.FileData"}}
+
+
+def is_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= MAX_TEXT
 
 
 def is_count(value: object) -> bool:

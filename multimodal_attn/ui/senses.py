@@ -1,4 +1,4 @@
-"""What the page has once for pictures and once for sounds: how a file is read, its examples, and who describes it."""
+"""What the page has once for each sense: how an input is read, its examples, and who describes it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,12 +10,15 @@ import gradio as gr
 
 from multimodal_attn.errors import MediaError
 from multimodal_attn.reading import read_picture, read_sound
+from multimodal_attn.senses.text.media import read_text
 from multimodal_attn.trace import AttentionTrace
-from multimodal_attn.viewer.payloads import PREVIEW_SIDE, Save, picture_media, sound_media
+from multimodal_attn.viewer.payloads import PREVIEW_SIDE, Save, picture_media, sound_media, text_media
 
 STATIC = Path(__file__).parent / "static"
 ASSETS = Path(gr.__file__).parent / "media_assets"  # come with Gradio
 MAX_MINUTES = 3  # of a sound on the page: beyond, neither its weights nor its rows are anything to look at
+MAX_LETTERS = 300  # of a text on the page, likewise
+SENTENCES = "Tom chases Jerry.", "She likes red apples.", "I have never seen the sea before."
 
 
 class Reader(Protocol):
@@ -47,17 +50,22 @@ class Later:
 
 @dataclass(frozen=True)
 class Sense:
-    """kind: as in payloads. tab: its title. media: from a file to the media of a payload, whose preview it saves, or
-    MediaError. examples: files by their labels. source: who made them. by: what the model did. checkpoints: the
-    folders that may be bundled, best first, each with what to expect of its model."""
+    """kind: as in payloads. tab: its title. media: from a file, or the text itself, to the media of a payload, whose
+    preview it saves, or MediaError. examples: files by their labels, or texts. source: who made them. by: what the
+    model did. checkpoints: the folders that may be bundled, best first, each with what to expect of its model."""
 
     kind: str
     tab: str
     media: Callable[[str, Save], dict]
-    examples: dict[str, Path]
+    examples: dict[str, Path | str]
     source: str
     by: str
     checkpoints: dict[str, str]
+
+    @property
+    def files(self) -> list[Path]:
+        """The examples that are files."""
+        return [example for example in self.examples.values() if isinstance(example, Path)]
 
     def bundled(self, root: Path) -> Path | None:
         """The best of the folders that are below `root`, or None."""
@@ -75,6 +83,14 @@ def hear(source: str, save: Save) -> dict:
             f"{sound.name}: longer than {MAX_MINUTES} minutes; cut it, or use the command `multimodal-attn transcribe`"
         )
     return sound_media(sound, save)
+
+
+def peruse(source: str, save: Save) -> dict:
+    text = read_text(source)
+    if len(text.text) > MAX_LETTERS:
+        told = f"{len(text.text)} letters, over the {MAX_LETTERS} that can be shown"
+        raise MediaError(f"{text.name}: {told}; shorten it, or use the command `multimodal-attn translate`")
+    return text_media(text)
 
 
 PICTURE = Sense(
@@ -105,4 +121,16 @@ SOUND = Sense(
         "speech-digits": "It knows the ten digits; to it, whatever is said is one.",
     },
 )
-SENSES = {"captioning": PICTURE, "speech": SOUND}  # by the task of a checkpoint
+TEXT = Sense(
+    kind="text",
+    tab="Translation",
+    media=peruse,
+    examples={text: text for text in SENTENCES},
+    source="written for this page",
+    by="Translated",
+    checkpoints={
+        "translation-en-zh": "It learned from 27,000 short everyday sentences; rare words it guesses.",
+        "translation-en-de": "It learned from captions of photographs; what they do not speak of, it guesses.",
+    },
+)
+SENSES = {"captioning": PICTURE, "speech": SOUND, "translation": TEXT}  # by the task of a checkpoint

@@ -10,7 +10,7 @@ from multimodal_attn.viewer.share import read_scripts, read_static
 def build_viewer(kind: str, opening: dict, **options) -> gr.HTML:
     """A component that takes one payload at a time, made by the functions of `viewer.payloads`.
 
-    kind: "picture" or "sound", which it asks for while it is empty; a payload of either is shown.
+    kind: "picture", "sound" or "text", which it asks for while it is empty; a payload of any is shown.
     opening: what it shows before anything else, see `opening_of`.
     Each payload has an id of its own, for the page is told only of values that differ from the one before.
     Not a subclass: Gradio writes a stub file beside the source of every subclass of its components.

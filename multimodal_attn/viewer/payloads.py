@@ -1,4 +1,4 @@
-"""What the viewer is given: payloads, in JSON, of a trace and of the picture or sound that it is of.
+"""What the viewer is given: payloads, in JSON, of a trace and of the picture, sound or text that it is of.
 
 {id, kind} with nothing to show yet; {id, media} waits for its sentence; {id, media, trace}, or {id, media, file} where
 the trace is in a file; `problem` is a line to show above. Each payload has an id of its own.
@@ -16,6 +16,7 @@ from PIL.Image import Image, Resampling
 
 from multimodal_attn.media import Picture
 from multimodal_attn.render import frame_seconds, spectrogram
+from multimodal_attn.senses.text.media import Text
 from multimodal_attn.sound import RATE, Sound
 from multimodal_attn.trace import AttentionTrace
 
@@ -72,6 +73,11 @@ def sound_media(sound: Sound, save: Save) -> dict:
         "spectrogram": {"shape": levels.shape, "step": step, "data": base64.b64encode(levels.tobytes()).decode()},
         "file": save(sound_to_wav(sound), "sound.wav"),
     }
+
+
+def text_media(text: Text) -> dict:
+    """Media of a payload: {kind, name, text}."""
+    return {"kind": "text", "name": text.name, "text": text.text}
 
 
 def sound_to_wav(sound: Sound) -> bytes:

@@ -16,7 +16,7 @@ from multimodal_attn.viewer.payloads import new_id
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = (
     *("trace.js", "grid.js", "time.js", "colours.js"),
-    *("state.js", "picture.js", "player.js", "sound.js", "draw.js", "health.js"),
+    *("state.js", "picture.js", "player.js", "sound.js", "text.js", "draw.js", "health.js"),
     *("save.js", "share.js", "walk.js", "viewer.js"),
 )
 

@@ -10,6 +10,7 @@ from playwright.sync_api import ConsoleMessage, Page
 from tests.browser.pictured import show
 from tests.fake_captioner import FakeCaptioner, planted_trace
 from tests.fake_listener import FakeListener
+from tests.fake_translator import FakeTranslator
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # one that beeps, and needs no permission
@@ -53,7 +54,8 @@ def address() -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    app = start({"captioning": FakeCaptioner(), "speech": FakeListener()}, port=port)
+    readers = {"captioning": FakeCaptioner(), "speech": FakeListener(), "translation": FakeTranslator()}
+    app = start(readers, port=port)
     yield app.local_url
     app.close()
 

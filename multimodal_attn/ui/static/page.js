@@ -5,7 +5,7 @@
     picture: { types: /^image\//, wanted: "not a picture; take a JPEG, PNG, WEBP, GIF, BMP or TIFF file" },
     sound: { types: /^(audio\/|video\/(ogg|webm))/, wanted: "not a sound; take a WAV, FLAC, OGG, Opus or MP3 file" },
   };
-  const TABS = { picture: 0, sound: 1 };
+  const TABS = { picture: 0, sound: 1, text: 2 }; // a text is written, not dropped
   const inputOf = (kind) => document.querySelector(`#${kind}-drop input[type=file]`);
   const isShown = (kind) => document.querySelector(`#${kind}-viewer`)?.offsetParent;
   const viewerOf = (kind) => document.querySelector(`#${kind}-viewer .viewer`);
@@ -31,7 +31,7 @@
   // A page that the viewer saved: nothing of it goes to the server, and nothing of it is run.
   async function openShared(file) {
     const saved = new DOMParser().parseFromString(await file.text(), "text/html").querySelector("script#shared");
-    const kind = Object.keys(KINDS).find((kind) => saved?.dataset.kind === kind) ?? shownKind();
+    const kind = Object.keys(TABS).find((kind) => saved?.dataset.kind === kind) ?? shownKind();
     openTab(kind);
     for (let frames = 300; frames && !viewerOf(kind); frames--) await new Promise(requestAnimationFrame);
     viewerOf(kind)?.dispatchEvent(new CustomEvent("shared", { detail: { name: file.name, text: saved?.textContent } }));

@@ -1,4 +1,4 @@
-// What both senses draw alike: the shaded words, the legend, the text beside.
+// What all senses draw alike: the shaded words, the legend, the text beside.
 
 function draw() {
   if (viewer.dataset.state !== "ready") return;

@@ -1,7 +1,7 @@
 // The state of one viewer. `element`, `props` and `watch` come from Gradio; all scripts stand in one function body, this
 // one and trace.js before the senses, viewer.js last.
 //
-// A sense (picture.js, sound.js) is what differs between the two: its texts, `show(media, trace)` for what goes on the
+// A sense (picture.js, sound.js, text.js) is what differs between them: its texts, `show(media, trace)` for what goes on the
 // stage, `draw()` for what depends on the token or place pointed at, and what a click, a key and a save do.
 
 const part = (name) => element.querySelector(`[data-part="${name}"]`);
@@ -24,7 +24,7 @@ const view = {
   drawn: null, // what the rows were drawn for
 };
 
-const senses = () => ({ picture, sound });
+const senses = () => ({ picture, sound, text });
 const sense = () => senses()[viewer.dataset.kind];
 const trace = () => view.complete.trace;
 const current = () => view.hovered ?? view.playing ?? view.pinned;

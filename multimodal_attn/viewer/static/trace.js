@@ -62,18 +62,23 @@ function nameOf(text) {
   return { name: MARKS[word] ?? word, isMark: word in MARKS };
 }
 
-function nPlacesOf({ rows, cols, n_places: n }) {
-  return n ?? rows * cols;
+function nPlacesOf({ rows, cols, n_places: n, spans }) {
+  return spans?.length ?? n ?? rows * cols;
+}
+
+// Small letters where there is one for one: of a dotted capital I there are two, and places would shift.
+function lowered(text) {
+  return Array.from(text, (letter) => (letter.toLowerCase().length === letter.length ? letter.toLowerCase() : letter)).join("");
 }
 
 // How the tokens lie in the sentence: [{before, text}] and what follows the last one. A word piece has nothing before
 // it. A token that the sentence does not hold (a marker, say) is shown by its own name.
 function layTokens(sentence, tokens) {
-  const lower = sentence.toLowerCase();
+  const lower = lowered(sentence);
   let end = 0;
   const laid = tokens.map(({ text }) => {
     const word = spelled(text) || " ";
-    const start = lower.indexOf(word.toLowerCase(), end);
+    const start = lower.indexOf(lowered(word), end);
     const before = sentence.slice(end, start);
     if (start < 0 || /[\p{L}\p{N}]/u.test(before)) return { before: " ", text: spelled(text) };
     end = start + word.length;

@@ -1,6 +1,6 @@
 // The viewer on the page: its payloads, and what the person does.
 // A payload is {id, kind} with nothing to show yet, {id, media, trace}, or {id, media, file} where the trace is in a file;
-// with media alone it is a picture or sound that waits. `problem` is a line to show above, and `before` says how many
+// with media alone it is an input that waits. `problem` is a line to show above, and `before` says how many
 // others are answered first.
 
 // ---- payloads

@@ -1,0 +1,145 @@
+// The sense of reading: the source with its pieces shaded by the weights of a token, and below it all weights as a table:
+// the source across, the translation down. Both sides can be pointed at.
+
+const text = {
+  waiting: "Reading\u00a0…",
+  noMaps: "This model has no attention: it takes the sentence in as a whole, so there are no weights to show.",
+  hint: "Point at a word of the translation to see where the model read, or at the source to see which words read there.",
+  sentence: "The translation, token by token",
+  nothing: "The model found no words for this text.",
+  unit: () => "of the token’s attention, per piece",
+  spot: (token) => `read at ${quoted(indexOfMost(mapOf(token)))}`,
+  facts: (token) => (hasMaps() ? [`read most at ${quoted(indexOfMost(mapOf(token)))}`] : []),
+  names: { one: "a token", many: "tokens", whole: "the source" },
+  wide: (n, geometry) => `reads about ${Number(n.toPrecision(2))} of ${nPlacesOf(geometry)} pieces`,
+  crowd: (place) => `Read most at ${quoted(place)}`,
+  show: showText,
+  draw() {
+    drawSource();
+    drawAlignment();
+  },
+  pick: (token) => (token === view.pinned ? null : token),
+  keys: {},
+  figure: drawAlignmentOnSheet,
+};
+
+const source = part("source"), alignment = part("alignment");
+
+// Python counts code points, JavaScript halves of the rarer ones.
+const lettersOf = ({ text }) => Array.from(text);
+const pieceAt = (geometry, place) => lettersOf(geometry).slice(...geometry.spans[place]).join("");
+const quoted = (place) => `“${pieceAt(trace().geometry, place)}”`;
+
+// The bytes of one letter have the same span: the first of them stands for it.
+const isRest = (spans, place) => place > 0 && spans[place][0] < spans[place - 1][1];
+
+function showText(media, shown) {
+  if (!shown) {
+    source.replaceChildren(media.text);
+    alignment.replaceChildren();
+    return;
+  }
+  const { spans } = shown.geometry, letters = lettersOf(shown.geometry);
+  const pieces = spans.flatMap(([first, last], place) => {
+    const before = letters.slice(place ? spans[place - 1][1] : 0, first).join("");
+    return [before, node("span", isRest(spans, place) ? "" : letters.slice(first, last).join(""), { "data-place": place })];
+  });
+  source.replaceChildren(...pieces);
+  alignment.replaceChildren(...(hasMaps() && shown.tokens.length ? tableOf(shown) : []));
+}
+
+function tableOf({ tokens, geometry }) {
+  const head = node("thead", ""), body = node("tbody", ""), names = node("tr", "");
+  const across = geometry.spans.map((_, place) => {
+    const name = node("th", "", { "data-place": place });
+    name.append(node("span", isRest(geometry.spans, place) ? "" : pieceAt(geometry, place)));
+    return name;
+  });
+  names.append(node("td", ""), ...across);
+  head.append(names);
+  tokens.forEach((token, row) => {
+    const line = node("tr", "", { "data-token": row });
+    const cells = geometry.spans.map((_, place) => node("td", "", { "data-token": row, "data-place": place }));
+    line.append(node("th", nameOf(token.text).name, { "data-token": row }), ...cells);
+    body.append(line);
+  });
+  return [head, body];
+}
+
+function drawSource() {
+  const map = current() === null || !hasMaps() ? null : mapOf(current()), most = map ? largest(map) || 1 : 1;
+  for (const piece of source.querySelectorAll("span")) {
+    const place = Number(piece.dataset.place);
+    piece.style.setProperty("--share", map ? (view.strength * map[place]) / most : 0);
+    piece.classList.toggle("on", place === view.place);
+  }
+}
+
+function drawAlignment() {
+  for (const name of alignment.querySelectorAll("th[data-place]")) name.classList.toggle("on", Number(name.dataset.place) === view.place);
+  for (const row of alignment.querySelectorAll("tr[data-token]")) {
+    const token = Number(row.dataset.token), map = mapOf(token), most = largest(map) || 1;
+    row.classList.toggle("on", token === current());
+    for (const cell of row.querySelectorAll("td")) cell.style.setProperty("--share", (view.strength * map[cell.dataset.place]) / most);
+  }
+}
+
+// ---- pointing: at the source and the names above the table for a place, at a row for a token, at a cell for both
+
+const placeOf = ({ target }) => {
+  const place = target.closest?.("[data-place]")?.dataset.place;
+  return place === undefined ? null : Number(place);
+};
+const rowAt = ({ target }) => {
+  const token = target.closest?.("[data-token]")?.dataset.token;
+  return token === undefined ? null : Number(token);
+};
+
+pointAt(source, placeOf);
+alignment.addEventListener("pointermove", (event) => {
+  if (viewer.dataset.state !== "ready") return;
+  const pointed = { place: placeOf(event), hovered: rowAt(event) };
+  if (pointed.place !== view.place || pointed.hovered !== view.hovered) change(pointed);
+});
+alignment.addEventListener("pointerleave", (event) => {
+  if (event.pointerType !== "touch") change({ place: null, hovered: null });
+});
+alignment.addEventListener("click", (event) => {
+  const token = rowAt(event);
+  if (token !== null) pin(text.pick(token));
+});
+
+// ---- the figure: the table in ink, with both sentences on its axes, so that it prints
+
+function drawAlignmentOnSheet() {
+  const { tokens, geometry } = trace(), cell = 44, font = getComputedStyle(sentence).fontFamily;
+  const across = geometry.spans.map((_, place) => (isRest(geometry.spans, place) ? "" : pieceAt(geometry, place)));
+  const down = hasMaps() ? tokens.map((token) => nameOf(token.text).name) : [];
+  const { pen: ruler } = blankSheet(1, 1);
+  ruler.font = `22px ${font}`;
+  const widest = (names) => names.reduce((most, name) => Math.max(most, ruler.measureText(name).width), 0) + 24;
+  const left = widest(down), top = widest(across);
+  const width = Math.max(left + across.length * cell, 600) + 40;
+  const { sheet, pen } = blankSheet(width, top + down.length * cell + 120);
+  pen.font = `22px ${font}`;
+  pen.textBaseline = "middle";
+  down.forEach((name, row) => {
+    pen.fillStyle = "#1d1b18";
+    pen.textAlign = "right";
+    pen.fillText(name, left + 8, top + (row + 0.5) * cell + 20);
+    const map = mapOf(row), most = largest(map) || 1;
+    map.forEach((weight, place) => {
+      pen.fillStyle = `rgb(27 27 31 / ${weight / most})`;
+      pen.fillRect(left + 20 + place * cell, top + row * cell + 20, cell - 1, cell - 1);
+    });
+  });
+  pen.fillStyle = "#1d1b18";
+  pen.textAlign = "left";
+  across.forEach((name, place) => {
+    pen.setTransform(0, -1, 1, 0, left + 20 + (place + 0.5) * cell, top + 8);
+    pen.fillText(name, 0, 0);
+  });
+  pen.resetTransform();
+  writeSentence(pen, sheet.width, top + down.length * cell + 75, 34);
+  return sheet;
+}
