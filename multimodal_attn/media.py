@@ -2,17 +2,19 @@
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.ExifTags import Base
 from PIL.GifImagePlugin import GifImageFile
 from PIL.Image import Image, Transpose, fromarray, new
 from PIL.ImageFile import ImageFile
+from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
@@ -26,18 +28,31 @@ Source = str | Path | bytes | Image | np.ndarray
 
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 100_000_000
-EXTENSIONS = frozenset([".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"])
-FORMATS = "JPEG, PNG, WEBP, GIF, BMP or TIFF"
+HEADER = 64  # bytes in which the kind of a picture shows
+EXTENSIONS = frozenset([".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"])
+EXTENSIONS |= frozenset([".heic", ".heif", ".hif", ".avif", ".jp2", ".j2k", ".jpf", ".jpx"])
+FORMATS = "JPEG, PNG, WEBP, GIF, BMP or TIFF"  # to convert others to
+GREYS = (255, 1023, 4095, 16383, 65535)  # brightest values of cameras, microscopes and scanners, all kept in 16 bits
+
+
+def open_heif(file: BinaryIO) -> ImageFile:
+    from pillow_heif import HeifImageFile  # its libraries need not be loaded for other pictures
+
+    return HeifImageFile(file)
+
 
 # The classes themselves instead of PIL.Image.open: it warns on the standard error of large pictures that we refuse
 # anyway, and leaves the choice among formats (EPS runs a program) to whatever else is installed.
-DECODERS: tuple[tuple[re.Pattern[bytes], type[ImageFile]], ...] = (
+DECODERS: tuple[tuple[re.Pattern[bytes], Callable[[BinaryIO], ImageFile]], ...] = (
     (re.compile(rb"\xff\xd8\xff"), JpegImageFile),
     (re.compile(rb"\x89PNG\r\n\x1a\n"), PngImageFile),
     (re.compile(rb"RIFF....WEBP", re.DOTALL), WebPImageFile),
     (re.compile(rb"GIF8[79]a"), GifImageFile),
     (re.compile(rb"BM"), BmpImageFile),
     (re.compile(rb"II[*+]\0|MM\0[*+]"), TiffImageFile),
+    (re.compile(rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n"), Jpeg2KImageFile),
+    (re.compile(rb"....ftyp(?:.{4})*?avi[fs]", re.DOTALL), AvifImageFile),
+    (re.compile(rb"....ftyp(?:.{4})*?(?:hei[cfmsx]|hev[cmsx]|mif1|msf1)", re.DOTALL), open_heif),
 )
 
 # EXIF orientation -> what turns the stored picture upright
@@ -117,7 +132,7 @@ def open_picture(source: Source | BinaryIO, name: str) -> Image:
     data = source if isinstance(source, bytes) else read_file(source, name)
     check_bytes(data, name)
     for signature, decoder in DECODERS:
-        if signature.match(data):
+        if signature.match(data[:HEADER]):
             return decoder(io.BytesIO(plain_gif(data, name) if decoder is GifImageFile else data))
     raise MediaError(f"{name}: not a picture of a known format; convert it to {FORMATS}")
 
@@ -180,14 +195,17 @@ def image_to_rgb(image: Image) -> Image:
 
 
 def grey_to_8bit(image: Image) -> Image:
-    """Integers count from 0 to 65,535 and floats from 0 to 1; a picture that leaves this range is shown from its own
-    darkest to its own brightest value. NaN and infinite places become black."""
+    """Integers count from 0 to 65,535, or to the end of the fewer bits that hold them all, and floats from 0 to 1; a
+    picture that leaves this range is shown from its own darkest to its own brightest value. NaN and infinite places
+    become black."""
     values = np.asarray(image).astype(np.float64)  # (H, W)
     finite = np.isfinite(values)
     low, high = (0.0, 1.0) if image.mode == "F" else (0.0, 65535.0)
     least, most = np.min(values, where=finite, initial=high), np.max(values, where=finite, initial=low)
     if least < low or most > high:
         low, high = least, most
+    elif image.mode != "F":
+        high = next(end for end in GREYS if most <= end)
     values -= low  # in place from here on: at the size limit a copy is 400 MB
     values *= 255 / ((high - low) or 1)
     values[~finite] = 0

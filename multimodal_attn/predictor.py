@@ -47,7 +47,15 @@ class Predictor:
         options override the checkpoint's search defaults, see SearchConfig: beam, length_penalty, max_length, ...
         Raises MediaError for an input that cannot be used, ConfigError for an option that does not exist.
         """
-        return join_traces(self.batch(list(self.pieces(source)), **options))
+        items, fault = [], None
+        try:
+            items.extend(self.pieces(source))
+        except MediaError as error:
+            if not items:
+                raise
+            fault = str(error)  # of a recording that is read up to there
+        trace = join_traces(self.batch(items, **options))
+        return replace(trace, note=fault) if fault else trace
 
     def read(self, source: Source | Item) -> Item:
         """The whole of an input, decoded: a picture no larger than the encoder needs."""

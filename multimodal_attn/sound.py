@@ -11,8 +11,9 @@ import numpy as np
 from soundfile import SoundFile
 from soxr import ResampleStream
 
-from multimodal_attn.containers import damage_of, is_mp3
+from multimodal_attn.containers import Condition, condition_of, has_mp3, is_mp3, parts_of
 from multimodal_attn.errors import ConfigError, MediaError
+from multimodal_attn.ffmpeg_sound import ffmpeg_blocks, kind_of
 from multimodal_attn.files import media_files, open_file, printable
 from multimodal_attn.pauses import split_at_pauses
 
@@ -30,8 +31,13 @@ MAX_BYTES = 100_000_000
 MAX_LEVEL = 1_000.0  # full scale is 1; some float recordings pass it, none that is honest by so much
 SILENCE = 1e-4  # between the lowest and the highest sample: 80 dB below full scale
 BLOCK = 1 << 16  # frames decoded at a time
-EXTENSIONS = frozenset([".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3"])
-FORMATS = "WAV, FLAC, OGG, Opus or MP3"
+SMALL_BLOCK = 1 << 12  # of a format whose decoder gives nothing of a block in which it finds damage
+START = 1 << 16  # bytes in which the kind of a file shows
+CANCELLED = 0.1  # of the power that channels of which one is heard have in their mean; below it they cancel
+EXTENSIONS = frozenset([".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".caf"])
+EXTENSIONS |= frozenset([".m4a", ".m4b", ".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".webm", ".mkv", ".mka"])
+EXTENSIONS |= frozenset([".aac", ".amr", ".wma"])
+FORMATS = "WAV, FLAC, OGG, Opus or MP3"  # to convert others to
 
 
 @dataclass(frozen=True)
@@ -86,11 +92,22 @@ def check_piece_seconds(max_seconds: float) -> None:
 
 
 def decode_pieces(source: Source | BinaryIO, name: str, max_seconds: float) -> Iterator[Sound]:
-    """The same from an open file too, with the name that messages give it."""
+    """The same from an open file too, with the name that messages give it. An error comes after all that was read."""
+    errors: list[MediaError] = []
+
+    def blocks() -> Iterator[np.ndarray]:
+        try:
+            yield from read_blocks(source, name, MAX_SECONDS)
+        except MediaError as error:
+            errors.append(error)
+
     n_read = 0
-    for samples in split_at_pauses(read_blocks(source, name, MAX_SECONDS), int(max_seconds * RATE)):
-        yield Sound(samples, n_read / RATE, name)
+    for samples in split_at_pauses(blocks(), int(max_seconds * RATE)):
+        if len(samples) or not errors:
+            yield Sound(samples, n_read / RATE, name)
         n_read += len(samples)
+    if errors:
+        raise errors[0]
 
 
 def sound_files(paths: Sequence[str | Path]) -> Iterator[Path]:
@@ -109,23 +126,42 @@ def read_blocks(source: Source | BinaryIO, name: str, max_seconds: float) -> Ite
     """Consecutive blocks (n,) at RATE; their total length is exact."""
     if isinstance(source, np.ndarray):
         raise MediaError(f"{name}: without its rate; give the pair (samples, rate)")
-    stream, n_read = None, 0
+    stream, last_rate, seconds = None, RATE, 0.0
+    nothing = np.zeros(0, np.float32)
     try:
-        for rate, block in array_blocks(*source, name) if isinstance(source, tuple) else file_blocks(source, name):
-            n_read += len(block)
-            check_block(block, n_read / rate, max_seconds, name)
-            mono = block.mean(1)  # (n,)
-            if rate != RATE:
-                stream = stream or ResampleStream(rate, RATE, 1, dtype="float32")
-                mono = stream.resample_chunk(mono)
-            yield mono
+        try:
+            for rate, block in array_blocks(*source, name) if isinstance(source, tuple) else file_blocks(source, name):
+                seconds += len(block) / rate
+                check_block(block, seconds, max_seconds, name)
+                if rate != last_rate:  # at the beginning, or where another recording follows in the same file
+                    if stream:
+                        yield stream.resample_chunk(nothing, last=True)
+                    stream = ResampleStream(rate, RATE, 1, dtype="float32") if rate != RATE else None
+                    last_rate = rate
+                mono = to_mono(block)  # (n,)
+                yield stream.resample_chunk(mono) if stream else mono
+        except Exception:
+            if stream:
+                yield stream.resample_chunk(nothing, last=True)
+            raise
         if stream:
-            yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
+            yield stream.resample_chunk(nothing, last=True)
     except MediaError:
         raise
     except Exception as error:  # decoders have their own classes, and virtual files raise nearly anything
         reason = " ".join(str(getattr(error, "error_string", error)).split())[:80] or type(error).__name__
         raise MediaError(f"{name}: damaged or cut short ({reason}); save it again or take another file") from error
+
+
+def to_mono(block: np.ndarray) -> np.ndarray:
+    """(n,) the mean of the channels (n, channels); where they cancel, as with one that is inverted, the loudest."""
+    mean = block.mean(1)
+    n_channels = block.shape[1]
+    if n_channels == 1:
+        return mean
+    powers = np.square(block, dtype=np.float64).sum(0)
+    is_cancelled = np.square(mean, dtype=np.float64).sum() < CANCELLED * powers.max() / n_channels**2
+    return block[:, powers.argmax()].copy() if is_cancelled else mean
 
 
 def check_block(block: np.ndarray, seconds: float, max_seconds: float, name: str) -> None:
@@ -139,21 +175,35 @@ def check_block(block: np.ndarray, seconds: float, max_seconds: float, name: str
 
 
 def file_blocks(source: str | Path | bytes | BinaryIO, name: str) -> Iterator[tuple[int, np.ndarray]]:
-    """The rate and a block (n, channels), until the end of a file or its bytes."""
+    """The rate and a block (n, channels), until the end of a file or its bytes. What is wrong with it is told of after
+    all that could be read."""
     with opened(source, name) as file:
-        check_content(file, MAX_BYTES if isinstance(source, bytes) else MAX_FILE_BYTES, name)
-        with SoundFile(file) as sound:
-            check_header(sound.samplerate, sound.channels, name)
-            if (
-                sound.frames > MAX_SECONDS * MAX_RATE
-            ):  # the library's way to say unknown, which it cannot read to the end
-                raise MediaError(f"{name}: its header does not tell a true length; save it again as WAV")
-            n_read = 0
-            while len(block := sound.read(BLOCK, dtype="float32", always_2d=True)):
-                yield sound.samplerate, block
-                n_read += len(block)
-            if n_read < sound.frames and sound.format != "MP3":  # of an MP3 the library only estimates them
-                raise MediaError(f"{name}: cut short; copy or download it again")
+        condition = check_content(file, MAX_BYTES if isinstance(source, bytes) else MAX_FILE_BYTES, name)
+        size = file.seek(0, os.SEEK_END)
+        if condition.decoder:
+            file.seek(0)
+            for rate, block in ffmpeg_blocks(file, condition.decoder, name):
+                check_header(rate, block.shape[1], name)
+                yield rate, to_float(block)
+        else:
+            for part in parts_of(file, size, condition):
+                yield from sndfile_blocks(part, name)
+        if condition.fault:
+            advice = "" if condition.patches else "; copy it again or save it as WAV"
+            raise MediaError(f"{name}: {condition.fault}{advice}")
+
+
+def sndfile_blocks(file: BinaryIO, name: str) -> Iterator[tuple[int, np.ndarray]]:
+    with SoundFile(file) as sound:
+        check_header(sound.samplerate, sound.channels, name)
+        if sound.frames > MAX_SECONDS * MAX_RATE:  # the library's way to say unknown, which it cannot read to the end
+            raise MediaError(f"{name}: its header does not tell a true length; save it again as WAV")
+        n_read, n_block = 0, SMALL_BLOCK if sound.format == "FLAC" else BLOCK
+        while len(block := sound.read(n_block, dtype="float32", always_2d=True)):
+            yield sound.samplerate, block
+            n_read += len(block)
+        if n_read < sound.frames and sound.format != "MP3":  # of an MP3 the library only estimates them
+            raise MediaError(f"{name}: cut short; copy or download it again")
 
 
 def opened(source: str | Path | bytes | BinaryIO, name: str) -> BinaryIO:
@@ -162,21 +212,26 @@ def opened(source: str | Path | bytes | BinaryIO, name: str) -> BinaryIO:
     return io.BytesIO(source) if isinstance(source, bytes) else source
 
 
-def check_content(file: BinaryIO, max_bytes: int, name: str) -> None:
-    """Refuses by size, by the first bytes, and what is not whole; the file's name counts for nothing."""
+def check_content(file: BinaryIO, max_bytes: int, name: str) -> Condition:
+    """Refuses by size, by the first bytes, and what is lost; the file's name counts for nothing."""
     size = file.seek(0, os.SEEK_END)
     if not size:
         raise MediaError(f"{name}: empty; copy or download it again")
     if size > max_bytes:
         raise MediaError(f"{name}: larger than {max_bytes // 10**6} MB; cut it into parts or save it as FLAC or Opus")
     file.seek(0)
-    start = file.read(12)
-    is_wav = start[:4] in (b"RIFF", b"RF64") and start[8:] == b"WAVE"
+    start = file.read(START)
+    if decoder := kind_of(start):
+        return Condition(decoder=decoder)
+    is_wav = start[:4] in (b"RIFF", b"RF64") and start[8:12] == b"WAVE"
     if not (is_wav or start[:4] in (b"fLaC", b"OggS") or is_mp3(start)):
+        if has_mp3(start):  # after something else
+            return Condition(decoder="mp3")
         raise MediaError(f"{name}: not a sound of a known format; convert it to {FORMATS}")
-    if damage := damage_of(file, size):
-        raise MediaError(f"{name}: {damage}; copy it again or save it as WAV")
-    file.seek(0)
+    condition = condition_of(file, size)
+    if condition.is_lost:
+        raise MediaError(f"{name}: {condition.fault}; copy it again or save it as WAV")
+    return condition
 
 
 def check_header(rate: float, n_channels: int, name: str) -> None:

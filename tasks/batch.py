@@ -145,20 +145,22 @@ def run_batch(batch: Batch, args: argparse.Namespace, options: dict[str, float |
         make_folder(folder, option)
     origin = predictor.origin(search_with(predictor.search, options))
     maker = {"sense": batch.sense, **asdict(origin), "attention": args.attention}
-    failed, n_failed = [], 0
+    failed, n_failed, cut = [], 0, []
     with open_writer(batch, maker) as write:
         segments = read(predictor, batch.left(args.choice), args.batch_size, options)
         if batch.figures:
             segments = draw_figures(batch.figures, predictor, segments)
         if batch.pages:
             segments = save_pages(batch.pages, predictor, segments)
-        for input, row in batch.found.show_progress(to_rows(segments, args.attention)):
+        for input, row, problem in batch.found.show_progress(to_rows(segments, args.attention)):
             if "error" in row:
                 n_failed += 1
-                failed += [row["error"]] if n_failed <= MAX_TOLD else []
+                failed += [problem] if n_failed <= MAX_TOLD else []
+            elif problem:
+                cut.append(problem)
             write(input, row)
-    batch.found.tell(batch.done, failed, n_failed, batch.problems())
-    return 2 if n_failed or batch.found.n_failed or batch.problems() else 0
+    batch.found.tell(batch.done, failed, n_failed, cut, batch.problems())
+    return 2 if n_failed or cut or batch.found.n_failed or batch.problems() else 0
 
 
 def read(
@@ -207,17 +209,18 @@ def write_document(documents: Outputs | None, input: Input, ending: str, content
         documents.put(input, ending, content)
 
 
-def to_rows(segments: Iterable[tuple[Input, Segment]], attention: bool) -> Iterator[tuple[Input, Row]]:
-    """One row per file. Of the pieces before only text and word times are kept, unless attention is wanted."""
+def to_rows(segments: Iterable[tuple[Input, Segment]], attention: bool) -> Iterator[tuple[Input, Row, str | None]]:
+    """One row per input, and what is wrong with it. Of the pieces before only text and word times are kept, unless
+    attention is wanted. Damage after some pieces leaves their words, and a note."""
     pieces: list[AttentionTrace] = []
     for input, (_, result, last) in segments:
-        if isinstance(result, MediaError):
-            yield input, {"path": input.text, "error": str(result)}
-            pieces = []
-            continue
-        pieces.append(result if attention else forget_weights(result))
+        problem = str(result) if isinstance(result, MediaError) else None
+        if problem is None:
+            pieces.append(result if attention else forget_weights(result))
         if last:
-            yield input, {"path": input.text, **to_row(pieces, attention)}
+            row = to_row(pieces, attention) if pieces else {}
+            told = {"note" if pieces else "error": problem} if problem else {}
+            yield input, {"path": input.text, **row, **told}, problem
             pieces = []
 
 

@@ -30,6 +30,8 @@ where they go:
   --out talk.srt         that file, in the format that its name ends in; jsonl takes any number of recordings
   no --out               the standard output
 
+A recording that is cut off or damaged has the words of what is there, a note that says so, and exit status 2.
+
 A command that was stopped goes on when it is given again: recordings that have their results are left as they are.
 --overwrite begins anew, as another model or other options have to.
 
@@ -50,7 +52,8 @@ examples:
 
 
 def build_caption_parser() -> argparse.ArgumentParser:
-    description = "Caption pictures: JPEG, PNG, WEBP, GIF, BMP or TIFF files, and folders of them, recursively."
+    kinds = "JPEG, PNG, WEBP, GIF, BMP, TIFF, HEIC, AVIF or JPEG 2000"
+    description = f"Caption pictures, and folders of them, recursively: {kinds}."
     parser = build_parser("caption", description, CAPTION_EPILOG, "picture", "captioning", 32)
     parser.add_argument("--out", type=Path, help="write the lines to this file instead of the standard output")
     return parser
@@ -58,7 +61,8 @@ def build_caption_parser() -> argparse.ArgumentParser:
 
 def build_transcribe_parser() -> argparse.ArgumentParser:
     description = (
-        "Transcribe sounds of any length: WAV, FLAC, OGG, Opus or MP3 files, and folders of them, recursively."
+        "Transcribe sounds of any length, and folders of them, recursively: WAV, FLAC, OGG, Opus, MP3, AIFF, CAF, AAC, "
+        "AMR, WMA, and the sound of M4A, MP4, MOV, 3GP, WebM and MKV."
     )
     parser = build_parser("transcribe", description, TRANSCRIBE_EPILOG, "sound", "speech", 16)
     parser.add_argument("--out", type=Path, help="write to this folder or file instead of the standard output")

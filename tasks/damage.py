@@ -5,6 +5,7 @@ from pathlib import Path
 
 from soundfile import SoundFile
 
+from multimodal_attn.containers import WHOLE
 from multimodal_attn.files import open_file
 from multimodal_attn.media import check_size, open_picture, read_file, read_picture
 from multimodal_attn.sound import MAX_FILE_BYTES, MAX_SECONDS_AT_ONCE, check_content, check_header, read_sound
@@ -28,7 +29,8 @@ def check_picture(path: Path) -> None:
 def check_sound(path: Path) -> None:
     """The same of a sound; a FLAC file is asked for its last sample."""
     with suppress(Exception), open_file(path, path.name, "sound") as file:
-        check_content(file, MAX_FILE_BYTES, path.name)
+        if check_content(file, MAX_FILE_BYTES, path.name) != WHOLE:
+            raise ValueError
         with SoundFile(file) as sound:
             check_header(sound.samplerate, sound.channels, path.name)
             if sound.frames <= MAX_SECONDS_AT_ONCE * sound.samplerate and has_end(sound):

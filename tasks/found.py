@@ -83,14 +83,20 @@ class Found:
             yield result
             bar.total = n_all[0] - self.n_done - self.n_figures if n_all else None
 
-    def tell(self, done: str, failed: Sequence[str], n_failed: int, problems: Sequence[str]) -> None:
-        """What was `done`, what not, and why; on the last line what was left out."""
+    def tell(
+        self, done: str, failed: Sequence[str], n_failed: int, cut: Sequence[str], problems: Sequence[str]
+    ) -> None:
+        """What was `done`, what not, and why; what only up to where it was cut off; on the last line what was left out.
+
+        failed: the first of n_failed reasons.
+        """
         if self.n_done:
             print(f"{done} already: {self.n_done} of {self.n} files", file=sys.stderr)
         if self.n_failed:
             print(f"{self.n_failed} of them could not be {done}; --retry tries again", file=sys.stderr)
         more = [f"and {n_failed - len(failed)} more"] if n_failed > len(failed) else []
         report([*failed, *more], f"{n_failed} of {self.n - self.n_done} files could not be {done}:")
+        report(cut, f"{len(cut)} of {self.n - self.n_done} files could not be {done} to the end:")
         report(problems, f"results that could not be written: {len(problems)}")
         if self.n_figures:
             print(f"figures of this command left out: {self.n_figures}", file=sys.stderr)

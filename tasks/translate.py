@@ -123,9 +123,8 @@ def check_anew(args: argparse.Namespace) -> None:
 
 
 def to_lines(
-    rows: Iterable[tuple[Input, Row]], to_line: Callable[[Text, Row], str], failed: list[str]
+    rows: Iterable[tuple[Input, Row, str | None]], to_line: Callable[[Text, Row], str], failed: list[str]
 ) -> Iterator[bytes]:
-    for input, row in rows:
-        if "error" in row:
-            failed.append(row["error"])
+    for input, row, problem in rows:
+        failed += [problem] if problem else []
         yield f"{to_line(input.source, row)}\n".encode()

@@ -46,10 +46,11 @@ class FakeTranscriber:
     def segments(self, sources: Sequence[Path], batch_size: int, **options: float | None) -> Iterator[Segment]:
         self.batch_size, self.options = batch_size, options
         for source in sources:
+            results: list[AttentionTrace | MediaError] = []
             try:
-                traces = [planted_piece(sound, n) for n, sound in enumerate(self.pieces(source))]
+                for n, sound in enumerate(self.pieces(source)):
+                    results.append(planted_piece(sound, n))
             except MediaError as error:
-                yield Segment(source, error, True)
-                continue
-            for n, trace in enumerate(traces):
-                yield Segment(source, trace, n + 1 == len(traces))
+                results.append(error)
+            for n, result in enumerate(results):
+                yield Segment(source, result, n + 1 == len(results))

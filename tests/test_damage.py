@@ -52,7 +52,8 @@ def test_sounds_are_whole_or_not_as_their_decoder_says(tmp_path: Path, ending: s
     path = write_sound(tmp_path / f"a.{ending}")
     check_sound(path)
     whole = path.read_bytes()
-    for damaged in (whole[: len(whole) // 2], whole[:30], b"", b"<html>" + whole):
+    others = [b"<html>" + whole] if ending != "mp3" else []  # of which all frames are read, whatever lies before them
+    for damaged in (whole[: len(whole) // 2], whole[:30], b"", *others):
         path.write_bytes(damaged)
         with pytest.raises(MediaError):
             check_sound(path)

@@ -54,7 +54,6 @@ def test_names_are_made_printable_and_one_line() -> None:
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n",
         b'<svg xmlns="http://www.w3.org/2000/svg" width="5" height="5"/>',
         b"%PDF-1.7\n",
-        b"\0\0\0\x18ftypheic",
         b"P6\n1 1\n255\nabc",
         b"\0",
     ],

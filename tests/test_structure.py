@@ -21,6 +21,7 @@ LAYERS = (
     {
         "configs",
         "containers",
+        "ffmpeg_sound",
         "files",
         "linear",
         "memory",
