@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from multimodal_attn.errors import CheckpointError, UserError
+from multimodal_attn.threads import spin_little
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 PASSWORD = "MULTIMODAL_ATTN_PASSWORD"
@@ -52,6 +53,7 @@ def read_password(file: str | None) -> str | None:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    spin_little()
     parser = argparse.ArgumentParser(description="Caption photographs, transcribe speech, and see where it came from.")
     parser.add_argument("--checkpoint", metavar="FOLDER", help="a model for its task instead of the bundled one")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this computer only)")

@@ -6,11 +6,25 @@ import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from multimodal_attn.errors import MediaError
 
 LeftOut = Callable[[Path], None]
+
+
+def in_hand(source: Any, max_bytes: int) -> Any:
+    """What people hold instead of a file, as one of few types: bytes of everything that has bytes or can be read, one
+    byte more than `max_bytes` at most, and arrays of tensors. Anything else as it is."""
+    if isinstance(source, bytearray | memoryview):
+        return bytes(source)
+    if hasattr(source, "read") and not isinstance(source, str | Path):
+        data = source.read(max_bytes + 1)
+        return Member(data, printable(getattr(source, "name", "file"))) if isinstance(data, bytes) else data
+    if hasattr(source, "detach"):  # a tensor of torch, whose bfloat16 numpy does not have
+        tensor = source.detach().cpu()
+        return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
+    return source
 
 
 def path_text(path: object) -> str:

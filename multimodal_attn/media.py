@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL.AvifImagePlugin import AvifImageFile
@@ -21,7 +21,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from multimodal_attn.errors import MediaError
-from multimodal_attn.files import media_files, open_file, printable
+from multimodal_attn.files import in_hand, media_files, open_file, printable
 from multimodal_attn.picture_walk import EXIF, excess_of, excess_of_exif, gif_without_extensions
 
 Source = str | Path | bytes | Image | np.ndarray
@@ -55,6 +55,8 @@ DECODERS: tuple[tuple[re.Pattern[bytes], Callable[[BinaryIO], ImageFile]], ...] 
     (re.compile(rb"....ftyp(?:.{4})*?(?:hei[cfmsx]|hev[cmsx]|mif1|msf1)", re.DOTALL), open_heif),
 )
 
+CHANNELS = (1, 3, 4)  # grey, RGB, RGBA
+
 # EXIF orientation -> what turns the stored picture upright
 TURNS = {
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -80,14 +82,25 @@ class Picture:
 
 
 def read_picture(source: Source, *, min_side_hint: int = 0) -> Picture:
-    """Upright 8-bit RGB picture from a file, its bytes, a PIL image or a uint8 array (H, W), (H, W, 3) or (H, W, 4).
+    """Upright 8-bit RGB picture from a file, an open one, its bytes, a PIL image, or an array or tensor of uint8, or of
+    floats from 0 to 1: (H, W), (H, W, C) or (C, H, W), C of 1, 3 or 4.
 
     Transparent places become white, 16-bit and float greys are scaled, animations give their first frame.
     min_side_hint: when not 0, a JPEG may be decoded at 1/2, 1/4 or 1/8 while its shorter side keeps at least so many
         pixels; a 12-megapixel photograph is then read about ten times faster.
     Raises MediaError for everything that cannot be read, before decoding where the header already tells.
     """
+    source = given(source)
     return decode_picture(source, name_of(source), min_side_hint)
+
+
+def given(source: Any) -> Source:
+    """A source of whatever kind as one that is decoded here. Raises MediaError for what is none."""
+    source = in_hand(source, MAX_BYTES)
+    if not isinstance(source, str | Path | bytes | Image | np.ndarray):
+        kinds = "a path, a file, its bytes, a PIL image, an array or a tensor"
+        raise MediaError(f"a picture of type {type(source).__name__}; give {kinds}, one at a time")
+    return source
 
 
 def decode_picture(source: Source | BinaryIO, name: str, min_side_hint: int = 0) -> Picture:
@@ -213,7 +226,21 @@ def grey_to_8bit(image: Image) -> Image:
 
 
 def array_to_image(array: np.ndarray, name: str) -> Image:
-    if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
-        raise MediaError(f"{name}: {array.dtype} {array.shape}; give uint8 of shape (H, W), (H, W, 3) or (H, W, 4)")
-    check_size(array.shape[1], array.shape[0], name)
-    return fromarray(array)
+    pixels = array
+    if pixels.ndim == 3 and pixels.shape[2] not in CHANNELS and pixels.shape[0] in CHANNELS:
+        pixels = np.moveaxis(pixels, 0, -1)
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
+    if not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in CHANNELS)):
+        raise wrong_array(array, name)
+    check_size(pixels.shape[1], pixels.shape[0], name)
+    if np.issubdtype(pixels.dtype, np.floating) and np.min(pixels) >= 0 and np.max(pixels) <= 1:  # NaN is neither
+        pixels = np.rint(np.asarray(pixels, np.float32) * 255).astype(np.uint8)
+    if pixels.dtype != np.uint8:
+        raise wrong_array(array, name)
+    return fromarray(np.ascontiguousarray(pixels))
+
+
+def wrong_array(array: np.ndarray, name: str) -> MediaError:
+    wanted = "give uint8, or floats from 0 to 1, of shape (H, W), (H, W, C) or (C, H, W) with C of 1, 3 or 4"
+    return MediaError(f"{name}: {array.dtype} {array.shape}; {wanted}")

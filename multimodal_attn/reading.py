@@ -36,6 +36,7 @@ ADVICE = {"picture": "a plain JPEG or PNG", "sound": "16-bit WAV", "pieces": "16
 
 def read_picture(source: media.Source, *, min_side_hint: int = 0) -> Picture:
     """As `media.read_picture`. Raises MediaError too when it takes too long or too much memory."""
+    source = media.given(source)
     if not (CAN_START and isinstance(source, str | Path | bytes)):
         return media.read_picture(source, min_side_hint=min_side_hint)
     name = media.name_of(source)
@@ -47,6 +48,7 @@ def read_picture(source: media.Source, *, min_side_hint: int = 0) -> Picture:
 
 def read_sound(source: sound.Source) -> Sound:
     """As `sound.read_sound`. Raises MediaError too when it takes too long or too much memory."""
+    source = sound.given(source)
     if not (CAN_START and isinstance(source, str | Path | bytes)):
         return sound.read_sound(source)
     name = sound.name_of(source)
@@ -58,6 +60,7 @@ def read_sound(source: sound.Source) -> Sound:
 def read_pieces(source: sound.Source, max_seconds: float = MAX_PIECE_SECONDS) -> Iterator[Sound]:
     """As `sound.read_pieces`; the time limit is that of a piece."""
     sound.check_piece_seconds(max_seconds)
+    source = sound.given(source)
     if not (CAN_START and isinstance(source, str | Path | bytes)):
         yield from sound.read_pieces(source, max_seconds)
         return

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from soundfile import SoundFile
@@ -14,7 +14,7 @@ from soxr import ResampleStream
 from multimodal_attn.containers import Condition, condition_of, has_mp3, is_mp3, parts_of
 from multimodal_attn.errors import ConfigError, MediaError
 from multimodal_attn.ffmpeg_sound import ffmpeg_blocks, kind_of
-from multimodal_attn.files import media_files, open_file, printable
+from multimodal_attn.files import in_hand, media_files, open_file, printable
 from multimodal_attn.pauses import split_at_pauses
 
 Source = str | Path | bytes | tuple[np.ndarray, int]
@@ -63,11 +63,28 @@ class Sound:
 def read_sound(source: Source) -> Sound:
     """The whole of a sound of up to MAX_SECONDS_AT_ONCE.
 
-    source: a file, its bytes, or a pair (samples, rate): int16, int32, uint8 or float samples (n,) or (n, channels).
-        Any rate of 4 to 192 kHz, any width and up to 32 channels, of which the mean is taken.
+    source: a file, an open one, its bytes, a pair (samples, rate), or {"array": samples, "sampling_rate": rate}: int16,
+        int32, uint8 or float samples (n,), (n, channels) or (channels, n). Any rate of 4 to 192 kHz, any width and up
+        to 32 channels, of which the mean is taken.
     Raises MediaError for what cannot be read, is cut short, or holds numbers that are not sound.
     """
+    source = given(source)
     return decode_sound(source, name_of(source))
+
+
+def given(source: Any) -> Source:
+    """A source of whatever kind as one that is decoded here. Raises MediaError for what is none."""
+    if isinstance(source, dict):
+        if not {"array", "sampling_rate"} <= set(source):
+            raise MediaError('a sound as a dictionary without "array" and "sampling_rate"; give both')
+        source = source["array"], source["sampling_rate"]
+    if isinstance(source, tuple) and len(source) == 2:
+        return tuple(part if np.isscalar(part) else np.asarray(in_hand(part, 0)) for part in source)
+    source = in_hand(source, MAX_BYTES)
+    if not isinstance(source, str | Path | bytes | np.ndarray):
+        kinds = 'a path, a file, its bytes, (samples, rate) or {"array": samples, "sampling_rate": rate}'
+        raise MediaError(f"a sound of type {type(source).__name__}; give {kinds}, one at a time")
+    return source
 
 
 def decode_sound(source: Source | BinaryIO, name: str) -> Sound:
@@ -83,6 +100,7 @@ def read_pieces(source: Source, max_seconds: float = MAX_PIECE_SECONDS) -> Itera
     a file shows only when it is reached.
     """
     check_piece_seconds(max_seconds)
+    source = given(source)
     yield from decode_pieces(source, name_of(source), max_seconds)
 
 
@@ -243,9 +261,11 @@ def check_header(rate: float, n_channels: int, name: str) -> None:
 
 def array_blocks(samples: np.ndarray, rate: int, name: str) -> Iterator[tuple[int, np.ndarray]]:
     """The same of an array: integers are scaled by their range, floats count from -1 to 1."""
-    if not isinstance(samples, np.ndarray):  # the order in which Gradio's microphone gives them
+    if np.ndim(samples) == 0:  # the order in which Gradio's microphone gives them
         samples, rate = rate, samples
     samples = np.asarray(samples)
+    if samples.ndim == 2 and samples.shape[0] < samples.shape[1] and samples.shape[0] <= MAX_CHANNELS:
+        samples = samples.T  # channels first, as torchaudio has them
     kinds = ("uint8", "int16", "int32", "float16", "float32", "float64")
     if samples.dtype.name not in kinds or samples.ndim not in (1, 2):
         wanted = "give int16, int32 or float of shape (n,) or (n, channels), and its rate"

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from multimodal_attn.errors import UserError
+from multimodal_attn.threads import spin_little
 
 USAGE = """usage: multimodal-attn COMMAND ...
 
@@ -77,6 +78,7 @@ STUDIES = {"attention": "tasks.attention_command.attention_main", "compare": "ta
 def main(argv: list[str] | None = None) -> int:
     """Entry point of `multimodal-attn`; returns the exit status, 2 for a mistake of the user."""
     argv = sys.argv[1:] if argv is None else argv
+    spin_little()
     warnings.filterwarnings("ignore", module="PIL")  # about damage that we report ourselves
     try:
         return run(argv)

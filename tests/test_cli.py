@@ -1,5 +1,6 @@
 """The command line's table: every task by the same mechanism, and nothing imported before it is asked for."""
 
+import os
 import subprocess
 import sys
 
@@ -74,3 +75,16 @@ def test_the_usage_is_shown_without_waiting_for_torch() -> None:
     code = "import sys, tasks.cli; tasks.cli.main([]); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize(
+    ("own", "found"), [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)]
+)
+def test_threads_that_wait_spin_little_unless_the_user_says_otherwise(own: dict[str, str], found: str | None) -> None:
+    code = "import os, sys; from tasks.cli import main; main(['help']); assert 'torch' not in sys.modules;"
+    code += "print(os.environ.get('GOMP_SPINCOUNT'), file=sys.stderr)"
+    environment = {key: value for key, value in os.environ.items() if key not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment | own, capture_output=True, text=True, check=True
+    )
+    assert done.stderr.split() == [str(found)]

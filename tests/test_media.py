@@ -187,7 +187,7 @@ def test_arrays_of_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
 
 
 def test_float_array_is_refused_with_what_to_give() -> None:
-    assert "give uint8" in line_of(np.zeros((5, 7, 3)))
+    assert "give uint8" in line_of(np.full((5, 7, 3), 1.5))
 
 
 def test_callers_own_image_is_left_as_it_was() -> None:

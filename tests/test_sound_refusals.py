@@ -117,7 +117,7 @@ def test_rates_and_channels_beyond_the_limits_are_refused() -> None:
     assert "1e+06 samples a second" in line_of(encoded(tone(), rate=1_000_000))
     assert "33 channels" in line_of(encoded(np.zeros((101, 33))))
     assert "0 channels" in line_of((np.zeros((101, 0)), RATE))
-    assert "16000 channels" in line_of((np.zeros((2, 16_000)), RATE))  # the wrong way round
+    assert "33 channels" in line_of((np.zeros((33, 16_000)).T, RATE))
     assert "-16000 samples" in line_of((np.zeros(99), -16_000))
 
 

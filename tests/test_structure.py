@@ -30,6 +30,7 @@ LAYERS = (
         "pauses",
         "picture_walk",
         "positions",
+        "threads",
         "recurrent",
         "tokens",
     },
