@@ -118,7 +118,7 @@ def test_the_weights_of_a_long_sound_are_not_kept_unless_they_are_wanted() -> No
             yield Input(Path("a.wav"), "a"), segment
 
     tracemalloc.start()
-    ((_, row),) = batch.to_rows(segments(41), attention=False)
+    ((_, row, _),) = batch.to_rows(segments(41), attention=False)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(row["words"]) == 82
