@@ -90,7 +90,7 @@ def peruse(source: str, save: Save) -> dict:
     if len(text.text) > MAX_LETTERS:
         told = f"{len(text.text)} letters, over the {MAX_LETTERS} that can be shown"
         raise MediaError(f"{text.name}: {told}; shorten it, or use the command `multimodal-attn translate`")
-    return text_media(text)
+    return text_media(text, save)
 
 
 PICTURE = Sense(

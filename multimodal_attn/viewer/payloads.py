@@ -75,7 +75,7 @@ def sound_media(sound: Sound, save: Save) -> dict:
     }
 
 
-def text_media(text: Text) -> dict:
+def text_media(text: Text, save: Save) -> dict:
     """Media of a payload: {kind, name, text}."""
     return {"kind": "text", "name": text.name, "text": text.text}
 
