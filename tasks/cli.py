@@ -32,6 +32,7 @@ USAGE = """usage: multimodal-attn COMMAND ...
   attention list             every score and alignment, its source and its options
   compare --task TASK        several mechanisms under one budget: one table, and one picture of what each looks at
 
+With your own data from a released model: `captioning fit --from checkpoints/captioning-flickr8k --data.root mine/`.
 Every command explains itself with --help. Training resumes with `captioning fit --ckpt_path last` alone.
 """
 

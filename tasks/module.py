@@ -21,6 +21,7 @@ from multimodal_attn.search import SearchConfig
 from multimodal_attn.tokens import PAD, START
 from multimodal_attn.trace import AttentionTrace, Origin
 from tasks.datamodule import Batch, SequenceData, pad_sentences
+from tasks.fine_tuning import extend_vocabulary
 from tasks.released import restore_model, start_encoder
 from tasks.resume import described_model
 from tasks.schedule import Phase, Schedule, follow, limit
@@ -69,6 +70,7 @@ class SequenceModule(pl.LightningModule):
     honours: frozenset[str] = frozenset()
     written = "sentences"
     ready = False
+    resumes = False  # from a checkpoint of its own
 
     def __init__(
         self,
@@ -91,8 +93,12 @@ class SequenceModule(pl.LightningModule):
         self.results: dict[int, AttentionTrace] = {}
 
     def configure_model(self) -> None:
+        if self.checkpoint and self.resumes:
+            return  # the run's own checkpoint brings the whole model, see on_load_checkpoint
         if self.model is None and self.checkpoint:
             self.model = load_checkpoint(Path(self.checkpoint))[0].train()
+            if self.trainer.training:
+                self.model = extend_vocabulary(self.model, self.trainer.datamodule.build_tokenizer()).train()
         elif self.model is None and self.trainer.training:
             tokenizer = self.trainer.datamodule.build_tokenizer()
             self.model = build_model(self.encoder_config, self.decoder_config, tokenizer, self.loss.ctc > 0)
@@ -262,7 +268,7 @@ class SequenceModule(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Evaluation takes architecture and vocabulary from the checkpoint; Lightning then fills the parameters."""
         if self.model is None:
-            self.model = restore_model(checkpoint)[0]
+            self.model = restore_model(checkpoint)[0].train(self.trainer.training)
         self.model.tokenizer = described_model(checkpoint)[1]
 
 

@@ -25,6 +25,7 @@ from tasks.callbacks import AttentionHealth, ShowResults, WriteResults
 from tasks.checks import CheckRun, plainly
 from tasks.collection import as_paths
 from tasks.curves import ContinuedCSVLogger, ForgetLaterSteps, RunCSVLogger
+from tasks.fine_tuning import fine_tuning_config
 from tasks.guard import StopAtNaN
 from tasks.outputs import identities
 from tasks.resume import RUNS, AtomicCheckpointIO, find_checkpoint, remove_left_overs
@@ -100,6 +101,7 @@ class TaskCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         with plainly(MisconfigurationException, ImportError, ValueError, TypeError):
             super().instantiate_classes()
+        self.model.resumes = bool(self.config_init[self.subcommand].get("ckpt_path"))
 
 
 def quieten() -> None:
@@ -162,9 +164,12 @@ def completed(argv: list[str], task: str, folder: Path, of_root: Collection[str]
     A checkpoint folder becomes `--model.checkpoint`. `validate`, `test` and `predict` default to the bundled one.
     of_root: options of the data that say how the checkpoint's own data lies, and nothing about another `--data.root`.
     """
-    args = [part for arg in argv for part in (arg.split("=", 1) if arg.startswith("--ckpt_path=") else [arg])]
+    named = ("--ckpt_path=", "--from=")
+    args = [part for arg in argv for part in (arg.split("=", 1) if arg.startswith(named) else [arg])]
     if {"-h", "--help", "--print_config"} & {arg.split("=")[0] for arg in args}:
         return args
+    if args[:1] == ["fit"] and "--from" in args:
+        return tuning(args, task, folder, of_root)
     if "--ckpt_path" not in args:
         if args[:1] == ["fit"] or "--model.checkpoint" in {arg.split("=")[0] for arg in args}:
             return args
@@ -188,6 +193,18 @@ def completed(argv: list[str], task: str, folder: Path, of_root: Collection[str]
         config["data"] = {name: value for name, value in config["data"].items() if name not in of_root}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     return [args[0], "--config", str(folder / "config.yaml"), *args[1:]]
+
+
+def tuning(args: list[str], task: str, folder: Path, of_root: Collection[str]) -> list[str]:
+    """The command line of a run that goes on from a released model, named behind `--from`, with other data."""
+    place = args.index("--from")
+    start = Path(args[place + 1] if place + 1 < len(args) else "")
+    if "--data.root" not in {arg.split("=")[0] for arg in args}:
+        raise ConfigError("--from needs your own data; name its folder or table with --data.root")
+    config = fine_tuning_config(released_config(start, task) or {}, start, task, of_root)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    begin = ["--config", str(folder / "config.yaml"), "--model.checkpoint", str(start)]
+    return ["fit", *begin, *args[1:place], *args[place + 2 :]]
 
 
 def is_elsewhere(args: list[str], config: dict[str, Any]) -> bool:
