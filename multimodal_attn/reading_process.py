@@ -11,7 +11,7 @@ import signal
 import socket
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -55,14 +55,28 @@ def serve(parent: socket.socket) -> None:
 
 
 def answers(file: BinaryIO, kind: str, name: str, option: float) -> Iterator[Answer]:
-    if kind == "picture":
-        picture = decode_picture(file, name, int(option))
-        size = {"size": picture.image.size, "width": picture.width, "height": picture.height}
-        yield size, picture.image.tobytes()
-    elif kind == "sound":
-        yield sound_answer(decode_sound(file, name))
-    else:
-        yield from map(sound_answer, decode_pieces(file, name, option))
+    return ANSWERS[kind](file, name, option)
+
+
+def picture_answers(file: BinaryIO, name: str, min_side: float) -> Iterator[Answer]:
+    picture = decode_picture(file, name, int(min_side))
+    size = {"size": picture.image.size, "width": picture.width, "height": picture.height}
+    yield size, picture.image.tobytes()
+
+
+def sound_answers(file: BinaryIO, name: str, option: float) -> Iterator[Answer]:
+    yield sound_answer(decode_sound(file, name))
+
+
+def piece_answers(file: BinaryIO, name: str, max_seconds: float) -> Iterator[Answer]:
+    yield from map(sound_answer, decode_pieces(file, name, max_seconds))
+
+
+ANSWERS: dict[str, Callable[[BinaryIO, str, float], Iterator[Answer]]] = {
+    "picture": picture_answers,
+    "sound": sound_answers,
+    "pieces": piece_answers,
+}
 
 
 def sound_answer(sound: Sound) -> Answer:

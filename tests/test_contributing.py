@@ -18,8 +18,12 @@ WALKING = ("test_attention_alone", "test_attention_benchmark", "test_attention_c
 TRYING = ("test_attention_pairs", "test_attention_planted", "test_attention_scores")
 
 
+def section(title: str) -> str:
+    return re.search(rf"^## {title}\n(.*?)^## ", CONTRIBUTING.read_text(encoding="utf-8"), re.DOTALL | re.M).group(1)
+
+
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", CONTRIBUTING.read_text(encoding="utf-8"), re.DOTALL)
+    return re.findall(rf"```{language}\n(.*?)```", section("Adding a score"), re.DOTALL)
 
 
 def patch(path: Path, hunks: str) -> None:
@@ -49,10 +53,10 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
     for path in (CONTRIBUTING, ROOT / "pyproject.toml", ROOT / "app.py", ROOT / "README.md"):
         shutil.copy(path, copy)
-    ((new_class,), (section,), (registry, equation)) = map(blocks, ("python", "markdown", "diff"))
+    ((new_class,), (chapter,), (registry, equation)) = map(blocks, ("python", "markdown", "diff"))
     (copy / "multimodal_attn/attention/distances.py").write_text(new_class, encoding="utf-8")
     patch(copy / "multimodal_attn/attention/registry.py", registry)
-    patch(copy / "docs/attention.md", "+" + section.replace("\n", "\n+") + "\n ## Stage 2: alignments\n")
+    patch(copy / "docs/attention.md", "+" + chapter.replace("\n", "\n+") + "\n ## Stage 2: alignments\n")
     assert run(copy, "docs/include_code.py", "--write").returncode == 0
     patch(copy / "tests/test_attention_scores.py", equation)
     return copy

@@ -142,6 +142,44 @@ def test_tasks_do_not_know_each_other() -> None:
     assert violations(knows_another) == []
 
 
+ITEMS = {"Picture", "Sound", "Text", "SoundBatch", "TextBatch"}
+ITEMS |= {"PictureGeometry", "SoundGeometry", "TextGeometry", "ImageEncoder", "AudioEncoder", "TextEncoder"}
+
+
+def asks_which_sense(node: ast.AST) -> bool:
+    """A comparison with the name of a sense, an isinstance of what one of them reads or gives, a union of two."""
+    if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Eq | ast.NotEq | ast.In | ast.NotIn):
+        right = node.comparators[0]
+        one_of = getattr(right, "elts", []) if isinstance(node.ops[0], ast.In | ast.NotIn) else [node.left, right]
+        return any(isinstance(each, ast.Constant) and each.value in KINDS for each in one_of)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance":
+        return any(isinstance(each, ast.Name) and each.id in ITEMS for each in ast.walk(node.args[1]))
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+        return len({each.id for each in ast.walk(node) if isinstance(each, ast.Name)} & ITEMS) > 1
+    return False
+
+
+def test_a_question_which_sense_it_is_is_seen() -> None:
+    asked = ['kind == "sound"', 'x.kind in ("picture", "text")', "isinstance(x, Sound)", "isinstance(x, str | Sound)"]
+    for code in [*asked, "def f(x: Picture | Sound): ..."]:
+        assert any(map(asks_which_sense, ast.walk(ast.parse(code)))), code
+    for code in ("kind == other", "isinstance(x, str)", "KINDS | {'picture': 1}", "x: Path | None", "'text' in row"):
+        assert not any(map(asks_which_sense, ast.walk(ast.parse(code)))), code
+
+
+def test_nobody_asks_which_sense_it_is() -> None:
+    """But the senses themselves, and the tasks that train each."""
+    homes = {("multimodal_attn", "senses", kind) for kind in KINDS}
+    homes |= {("tasks", task) for task in ("captioning", "speech", "translation")}
+    asked = []
+    for path in SOURCES:
+        module = module_of(path)
+        if not {module[:2], module[:3]} & homes:
+            nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            asked += [f"{path.relative_to(ROOT)}:{node.lineno}" for node in nodes if asks_which_sense(node)]
+    assert asked == []
+
+
 @pytest.mark.parametrize(
     "module, unneeded",
     [

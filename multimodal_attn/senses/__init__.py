@@ -10,7 +10,11 @@ from typing import Any
 from multimodal_attn.errors import ConfigError
 from multimodal_attn.senses.sense import Geometry, Sense
 
-KINDS = {"picture": "captioning", "sound": "speech", "text": "translation"}  # and the task that trains models of each
+KINDS = {  # and the task that trains models of each
+    "picture": "captioning",
+    "sound": "speech",
+    "text": "translation",
+}
 FIRST = "picture"  # the kind of checkpoints that name none, from before there were others
 
 

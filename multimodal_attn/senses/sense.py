@@ -55,7 +55,7 @@ class Sense:
         places of each item lie.
     figure: full name of what draws a trace over `original(item)`. maps: full name of what draws several traces of one
         input: (what to show beside them, for each a small map of every token). media: full name of what shows an item
-        in the viewer.
+        in the viewer; empty for a sense that it has no part for.
     problem: why there is nothing to read in an item, if so. size: what the items of a batch should share. ahead: so
         many batches are read before they are sorted by it. at_speed: what the encoder takes, at another tempo.
     timed: words have times. columns: what a row of a trace has beside text and score.
@@ -68,8 +68,8 @@ class Sense:
     files: Callable[[Sequence[str | Path]], Iterator[Path]]
     read: Callable[[Any, Any], Any]
     batch: Callable[[Sequence[Any], Any], tuple[Any, list[Geometry]]]
-    figure: str
-    media: str
+    figure: str = "multimodal_attn.render.maps.render_places"
+    media: str = ""
     maps: str = "multimodal_attn.render.maps.draw_maps"
     pieces: Callable[[Any, Any], Iterator[Any]] | None = None
     original: Callable[[Any], Any] = lambda item: item

@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from multimodal_attn.errors import ConfigError
 from multimodal_attn.senses import sense_of
 from multimodal_attn.trace import AttentionTrace
 from multimodal_attn.viewer.payloads import new_id
@@ -42,8 +43,13 @@ def inline(content: bytes, name: str) -> dict:
 
 
 def inline_media(kind: str, item: Any) -> dict:
-    """Media of a payload with all files in it. item: of the sense of that kind."""
+    """Media of a payload with all files in it. item: of the sense of that kind.
+
+    Raises ConfigError for a sense that the viewer has no part for.
+    """
     module, _, name = sense_of(kind).media.rpartition(".")
+    if not module:
+        raise ConfigError(f"the viewer shows no {kind} yet; draw figures of it instead")
     return getattr(import_module(module), name)(item, inline)
 
 

@@ -19,6 +19,7 @@ from multimodal_attn.files import whole_file
 from multimodal_attn.model import Model, trace_sentences
 from multimodal_attn.predictor import load
 from multimodal_attn.search import Hypotheses
+from multimodal_attn.senses.sound.sense import SENSE
 from multimodal_attn.trace import Origin, Word
 from tasks.bundled import BUNDLED
 from tasks.datamodule import Batch
@@ -87,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     try:
         predictor = load(args.checkpoint)
-        if predictor.sense != "sound":
+        if predictor.via is not SENSE:
             raise UserError(f"{args.checkpoint} is no model for sounds; name one with --checkpoint")
         examples = load_utterances(args.data, args.split, args.format)
         check_table(args.out, [*args.data, *(example.path for example in examples)])
