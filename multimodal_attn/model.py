@@ -150,7 +150,7 @@ def trace_sentences(
         said = _tokens(model.tokenizer, *row)
         text = ids_to_text(model.tokenizer, row[0])
         places = places[: len(said), :, : geometry.n_places]  # what is left out is padding
-        words = _words(said, row[0], places, geometry, logp) if sense_of(geometry.kind).timed else ()
+        words = _words(model, said, row[0], places, geometry, logp) if sense_of(geometry.kind).timed else ()
         traces.append(AttentionTrace(text, score, said, places, geometry, origin, words))
     return traces
 
@@ -161,14 +161,21 @@ def check_numbers(*found: Tensor) -> None:
 
 
 def _words(
-    tokens: tuple[Token, ...], ids: list[int], weights: np.ndarray, geometry: Geometry, logp: Tensor | None
+    model: Model,
+    tokens: tuple[Token, ...],
+    ids: list[int],
+    weights: np.ndarray,
+    geometry: Geometry,
+    logp: Tensor | None,
 ) -> tuple[Word, ...]:
     """When each word was heard: by the weights (T, N, S), and by the CTC head's logp (S, V) where it can align them."""
     if not weights.size:
         return ()
     ctc = None if logp is None else ctc_align(logp[: geometry.n_places], torch.tensor(ids[: len(tokens)]))
     ctc = None if ctc is None else ctc.numpy()
-    return word_times([token.text for token in tokens], token_spans(weights.mean(1)), geometry, ctc)
+    words = word_times([token.text for token in tokens], token_spans(weights.mean(1)), geometry, ctc)
+    whole = [ids_to_text(model.tokenizer, ids[word.first : word.last]) for word in words]  # letters of several tokens
+    return tuple(replace(word, text=text) for word, text in zip(words, whole, strict=True))
 
 
 def _present(part: Any, option: str) -> Any:

@@ -62,18 +62,22 @@ def word_times(
 
     tokens: T entries of the vocabulary as it spells them, so with their marks: `▁the`, `re`; or `t`, `h`, `e`, `▁`.
     spans: (T, 2) by the attention, ctc: (T, 2) by the CTC head, both in places of `geometry`. A word begins with the
-    first and ends with the last of its tokens; marks alone belong to none.
+    first and ends with the last of its tokens, signs aside, which are heard in pauses; marks alone belong to none.
     """
-    return tuple(
-        Word(
-            text="".join(tokens[first:last]).strip(WORD_MARKS),
-            first=first,
-            last=last,
-            **dict(zip(("start", "end"), seconds(spans[first:last], geometry), strict=True)),
-            ctc=None if ctc is None else seconds(ctc[first:last], geometry),
+    words = []
+    for first, last in word_tokens(tokens):
+        said = [i for i in range(first, last) if any(map(str.isalnum, tokens[i]))] or [first, last - 1]
+        heard = slice(said[0], said[-1] + 1)
+        words.append(
+            Word(
+                text="".join(tokens[first:last]).strip(WORD_MARKS),
+                first=first,
+                last=last,
+                **dict(zip(("start", "end"), seconds(spans[heard], geometry), strict=True)),
+                ctc=None if ctc is None else seconds(ctc[heard], geometry),
+            )
         )
-        for first, last in word_tokens(tokens)
-    )
+    return tuple(words)
 
 
 def word_tokens(tokens: Sequence[str]) -> list[tuple[int, int]]:

@@ -17,7 +17,8 @@ from multimodal_attn.tokens import SPECIALS, build_byte_tokenizer
 
 N_STAMPS = 1501  # a time stamp for every 20 ms
 START_OF_TRANSCRIPT, NO_SPEECH = "<|startoftranscript|>", "<|nospeech|>"
-SIGNS = frozenset('"#()*+/:;<=>@[\\]^_`{|}~\u300c\u300d\u300e\u300f\u2669\u266a\u266b\u266c\u266d\u266e\u266f')
+SIGNS = frozenset('"#()*+/:;<=>@[\\]^_`{|}~\u300c\u300d\u300e\u300f')
+NOTES = "\u2669\u266a\u266b\u266c\u266d\u266e\u266f"  # of music; several pieces each, of which the first are left out
 DASHES = ("--", "---", "-(", "-[", "('", '("')  # that open a remark or a change of speaker
 HYPHENS = (" -", " '")  # the same, after a space
 
@@ -50,7 +51,15 @@ def build_vocabulary(tokens: Path, n_published: int) -> Vocabulary:
 def unsaid(tokenizer: Tokenizer, n_pieces: int) -> list[int]:
     """Pieces that are no speech: a space alone, brackets, notes of music, and dashes before a remark."""
     texts = {i: tokenizer.id_to_token(i).replace("\u0120", " ") for i in range(len(SPECIALS), len(SPECIALS) + n_pieces)}
-    return [i for i, text in texts.items() if text.strip() in DASHES or text in HYPHENS or set(text.strip()) <= SIGNS]
+    letters = byte_letters()
+    notes = ["".join(letters[byte] for byte in note.encode()) for note in NOTES]
+
+    def is_sign(text: str) -> bool:
+        bare = text.strip()
+        begins_note = len(bare) > 1 and any(note.startswith(bare) for note in notes)
+        return bare in DASHES or text in HYPHENS or set(bare) <= SIGNS or begins_note
+
+    return [i for i, text in texts.items() if is_sign(text)]
 
 
 def find_tokens(weights: Path, tokens: Path | None, size: str) -> Path:

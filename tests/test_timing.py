@@ -110,6 +110,15 @@ def test_words_have_the_planted_times_in_seconds() -> None:
     assert word_times(["▁a"], np.array([[2, 3]]), GEOMETRY)[0].ctc is None
 
 
+def test_signs_belong_to_a_word_but_not_to_its_time() -> None:
+    tokens = ["\u2581\u201c", "We", "ll", ",", "\u2581\u2014", "\u2581no"]
+    spans = np.array([[0, 2], [2, 4], [4, 5], [5, 9], [9, 11], [11, 13]])
+    words = word_times(tokens, spans, GEOMETRY)
+    assert [word.text for word in words] == ["\u201cWell,", "\u2014", "no"]
+    assert (words[0].start, words[0].end) == pytest.approx((0.5 + 2 * 0.08, 0.5 + 5 * 0.08))
+    assert (words[1].start, words[1].end) == pytest.approx((0.5 + 9 * 0.08, 0.5 + 11 * 0.08))
+
+
 def test_only_words_recognised_rightly_count_in_the_errors_of_their_starts() -> None:
     reference = [("the", 0.1, 0.2), ("war", 0.2, 0.5), ("message", 0.6, 0.9), ("the", 1.0, 1.1), ("end", 1.1, 1.4)]
     heard = [("the", 0.13), ("wall", 0.9), ("message", 0.55), ("of", 0.7), ("end", 1.1)]

@@ -1,5 +1,6 @@
 """Speech under Lightning: cross-entropy of the attention decoder joined with CTC; free-running validation."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -7,14 +8,16 @@ import numpy as np
 import torch
 
 from multimodal_attn.decoders import DecoderConfig
-from multimodal_attn.encoders import AudioEncoderConfig, SoundBatch
+from multimodal_attn.encoders import AudioEncoderConfig, SoundBatch, WhisperEncoderConfig
 from multimodal_attn.memory import Memory
 from multimodal_attn.search import SearchConfig
 from multimodal_attn.timing import start_errors
 from multimodal_attn.trace import AttentionTrace
 from tasks.module import LossConfig, SequenceModule
 from tasks.schedule import Schedule
+from tasks.speech.datasets import Utterance
 from tasks.speech.metrics import error_report, speech_scores
+from tasks.speech.spoken import spoken_text
 from tasks.speech.transforms import Augmentation, change_features, change_sounds
 
 
@@ -42,7 +45,7 @@ class SpeechModule(SequenceModule):
 
     def __init__(
         self,
-        encoder: AudioEncoderConfig = AudioEncoderConfig(),  # noqa: B008 (frozen)
+        encoder: AudioEncoderConfig | WhisperEncoderConfig = AudioEncoderConfig(),  # noqa: B008 (frozen)
         decoder: DecoderConfig = DecoderConfig(dim=256),  # noqa: B008
         attention: dict[str, Any] | None = None,
         search: SearchConfig = SearchConfig(no_repeat=0, max_length=120),  # noqa: B008
@@ -66,14 +69,15 @@ class SpeechModule(SequenceModule):
 
     def score(self, results: dict[int, AttentionTrace]) -> dict[str, float]:
         examples = [self.examples[index] for index in results]
-        texts = [trace.text for trace in results.values()]
-        scores = speech_scores(texts, [example.text for example in examples], [example.set for example in examples])
+        texts, true = both_spoken(results, examples)
+        scores = speech_scores(texts, true, [example.set for example in examples])
         return scores | self.timing_scores(results)
 
     def timing_scores(self, results: dict[int, AttentionTrace]) -> dict[str, float]:
         """Median distance in ms from the true start of every word that was recognised, by attention and by CTC."""
         times = self.data.word_times
         pairs = [(trace.words, times.get(self.examples[index].id, [])) for index, trace in results.items()]
+        pairs = [([replace(word, text=spoken_text(word.text)) for word in words], true) for words, true in pairs]
         by_ctc = [([replace(w, start=w.ctc[0]) for w in words if w.ctc], true) for words, true in pairs]
         errors = {
             name: np.concatenate([start_errors(words, true) for words, true in some] or [np.zeros(0)])
@@ -86,5 +90,9 @@ class SpeechModule(SequenceModule):
     def report(self, results: dict[int, AttentionTrace]) -> str:
         """Every utterance's errors, aligned, and the most frequent confusions."""
         examples = [self.examples[index] for index in results]
-        texts = [trace.text for trace in results.values()]
-        return error_report(texts, [example.text for example in examples], [example.id for example in examples])
+        return error_report(*both_spoken(results, examples), [example.id for example in examples])
+
+
+def both_spoken(results: dict[int, AttentionTrace], examples: Sequence[Utterance]) -> tuple[list[str], list[str]]:
+    """What was heard and what was said, both as it is spoken."""
+    return [spoken_text(trace.text) for trace in results.values()], [spoken_text(example.text) for example in examples]
