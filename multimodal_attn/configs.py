@@ -27,6 +27,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "min_length": (0, 10_000),
     "no_repeat": (0, 10_000),
     "length_penalty": (-100, 100),
+    "silence": (0, 1),
     "speeds": (0.5, 2),
     **dict.fromkeys(("pairs", "triples", "nodes", "edges"), (1, 2**31 - 1)),
 }

@@ -1,5 +1,6 @@
 """Model: an encoder, a decoder and their tokenizer, and the way from encoded input to traces."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -19,8 +20,8 @@ from multimodal_attn.memory import Memory
 from multimodal_attn.scorers import Scorer
 from multimodal_attn.search import Hypotheses, SearchConfig, beam_search
 from multimodal_attn.senses import Geometry, build_encoder, sense_of
-from multimodal_attn.timing import token_spans, word_times
-from multimodal_attn.tokens import END, NEVER_SAID, START, ids_to_text, spelled
+from multimodal_attn.timing import said_tokens, token_spans, word_times
+from multimodal_attn.tokens import END, NEVER_SAID, NO_SPEECH, START, ids_to_text, spelled
 from multimodal_attn.trace import AttentionTrace, Origin, Token, Word
 from multimodal_attn.word_model import WordModel, WordModelConfig, WordScorer
 
@@ -66,6 +67,12 @@ class Model(nn.Module):
         memory = self.encoder(batch)
         return Reading(memory, self.decoder.read(memory))
 
+    def silence(self, source: Source) -> Tensor | None:
+        """The decoder's own probability (B,) that there is nothing to write, if it has one."""
+        token = self.tokenizer.token_to_id(NO_SPEECH)
+        has_one = token is not None and source.prefix is not None and source.prefix.shape[1]
+        return self.decoder.first_chances(source)[:, token] if has_one else None
+
     def scorers(self, memory: Memory, config: SearchConfig) -> list[Scorer]:
         """What joins the decoder in a search. Raises ConfigError for the weight of a part that is not there."""
         scorers: list[Scorer] = []
@@ -110,7 +117,22 @@ def decode(
     reading = model.read(batch)
     readings = (reading if speed == 1 else model.read(_played(model, batch, speed)) for speed in config.speeds)
     found = [search(model, each, config) for each in readings]
-    return trace_sentences(model, reading, agree(found, model.tokenizer, config.consensus), geometries, origin)
+    traces = trace_sentences(model, reading, agree(found, model.tokenizer, config.consensus), geometries, origin)
+    if config.silence == 1 or (silence := model.silence(reading.source)) is None:
+        return traces
+    return [hush(trace, chance, config.silence) for trace, chance in zip(traces, silence.tolist(), strict=True)]
+
+
+def hush(trace: AttentionTrace, chance: float, limit: float) -> AttentionTrace:
+    """The trace of a sound without its words, where the chance that nobody speaks reaches the limit.
+
+    Of a sound that is a short part of what the decoder sees, it takes the rest for silence; so the limit rises to 1 as
+    sounds of less than a second get shorter.
+    """
+    seconds = trace.geometry.n_places * trace.geometry.step
+    if chance < limit ** min(1.0, seconds):
+        return trace
+    return replace(trace, text="", score=0.0, tokens=(), weights=trace.weights[:0], words=(), note="no speech in it")
 
 
 def search(model: Model, reading: Reading, config: SearchConfig) -> Hypotheses:
@@ -173,9 +195,15 @@ def _words(
         return ()
     ctc = None if logp is None else ctc_align(logp[: geometry.n_places], torch.tensor(ids[: len(tokens)]))
     ctc = None if ctc is None else ctc.numpy()
-    words = word_times([token.text for token in tokens], token_spans(weights.mean(1)), geometry, ctc)
-    whole = [ids_to_text(model.tokenizer, ids[word.first : word.last]) for word in words]  # letters of several tokens
-    return tuple(replace(word, text=text) for word, text in zip(words, whole, strict=True))
+    texts = [token.text for token in tokens]
+    return tuple(
+        replace(
+            word,
+            text=ids_to_text(model.tokenizer, ids[word.first : word.last]),  # some letters are of several tokens
+            probability=math.prod(tokens[i].probability for i in said_tokens(texts, word.first, word.last)),
+        )
+        for word in word_times(texts, token_spans(weights.mean(1)), geometry, ctc)
+    )
 
 
 def _present(part: Any, option: str) -> Any:

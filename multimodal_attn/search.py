@@ -38,6 +38,8 @@ class SearchConfig:
         speeds: a sound is heard and searched at each of these (tempo and pitch together), the hypotheses joined.
         consensus: of all hypotheses the one is said that is nearest to the others, each weighted by its score times
             this; 0 says the one with the best score.
+        silence: a sound gets no words where the decoder itself gives it this probability or more that nobody speaks,
+            in less than a second even more; 1 never. Whisper's decoder tells it, others do not.
     """
 
     beam: int = 5
@@ -54,6 +56,7 @@ class SearchConfig:
     max_coverage: float = 0.0
     speeds: tuple[float, ...] = (1.0,)
     consensus: float = 0.0
+    silence: float = 1.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "speeds", tuple(self.speeds))  # a list, where it was read from a file
@@ -61,6 +64,8 @@ class SearchConfig:
             raise ConfigError(f"search: beam and max_length start at 1, min_length is at most max_length: {self}")
         if not 0 <= self.ctc <= 1 or min(self.lm, self.words, self.max_length_ratio, self.max_coverage) < 0:
             raise ConfigError(f"search: ctc lies between 0 and 1; lm, words and the limits are not negative: {self}")
+        if not 0 < self.silence <= 1:
+            raise ConfigError(f"search: silence is a probability above 0, 1 at most, not {self.silence}")
         if not self.speeds or not all(0.5 <= speed <= 2 for speed in self.speeds) or self.consensus < 0:
             raise ConfigError(f"search: speeds, one or more, lie between 0.5 and 2; consensus is not negative: {self}")
 

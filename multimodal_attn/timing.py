@@ -66,7 +66,7 @@ def word_times(
     """
     words = []
     for first, last in word_tokens(tokens):
-        said = [i for i in range(first, last) if any(map(str.isalnum, tokens[i]))] or [first, last - 1]
+        said = said_tokens(tokens, first, last)
         heard = slice(said[0], said[-1] + 1)
         words.append(
             Word(
@@ -78,6 +78,11 @@ def word_times(
             )
         )
     return tuple(words)
+
+
+def said_tokens(tokens: Sequence[str], first: int, last: int) -> list[int]:
+    """Of a word's tokens those with a letter or a digit; all of a word that has none."""
+    return [i for i in range(first, last) if any(map(str.isalnum, tokens[i]))] or list(range(first, last))
 
 
 def word_tokens(tokens: Sequence[str]) -> list[tuple[int, int]]:

@@ -9,6 +9,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 
 PAD, START, END, UNKNOWN = 0, 1, 2, 3
 NEVER_SAID = (PAD, START, UNKNOWN)
+NO_SPEECH = "<|nospeech|>"  # of decoders that tell when there is nothing to write
 SPECIALS = ("<pad>", "<start>", "<end>", "<unk>")
 APART = r"[^\p{L}\p{M}\p{N}'\-]+|(?<![\p{L}\p{N}])['\-]+|['\-]+(?![\p{L}\p{N}])"  # what stands between words
 STEERING = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069]")

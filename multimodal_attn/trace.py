@@ -28,7 +28,7 @@ class Word:
     """A word and when it was heard, in seconds of the sound.
 
     first, last: its tokens are trace.tokens[first:last]. start, end: by the attention. ctc: the same by the CTC head,
-    a second opinion, where the model has one.
+    a second opinion, where the model has one. probability: of its tokens, signs aside, one after the other.
     """
 
     text: str
@@ -37,6 +37,7 @@ class Word:
     start: float
     end: float
     ctc: tuple[float, float] | None = None
+    probability: float | None = None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from multimodal_attn import media, sound
 from multimodal_attn.errors import MediaError, UserError
 from multimodal_attn.predictor import Predictor, Segment, load, search_with
 from multimodal_attn.senses import sense_of
-from multimodal_attn.trace import AttentionTrace, Token, join_traces
+from multimodal_attn.trace import AttentionTrace, Token, Word, join_traces
 from tasks.figures import FIRST_FIGURES, draw_figures, place_figures
 from tasks.found import MAX_TOLD, Found
 from tasks.inputs import Input, inputs_of
@@ -238,8 +238,13 @@ def to_row(pieces: Sequence[AttentionTrace], attention: bool) -> Row:
     row: Row = {**sense_of(whole.geometry.kind).columns(whole), "text": whole.text, "score": whole.score}
     if sense_of(whole.geometry.kind).timed:
         row["words"] = [
-            {"text": word.text, "start": round(word.start, 3), "end": round(word.end, 3)} for word in whole.words
+            {"text": word.text, "start": round(word.start, 3), "end": round(word.end, 3), **sureness(word)}
+            for word in whole.words
         ]
     if whole.note:
         row["note"] = whole.note
     return row | {"pieces": [piece.to_dict() for piece in pieces]} if attention else row
+
+
+def sureness(word: Word) -> dict[str, float]:
+    return {} if word.probability is None else {"probability": round(word.probability, 3)}

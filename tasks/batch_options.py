@@ -20,7 +20,8 @@ examples:
 """
 TRANSCRIBE_EPILOG = """formats:
   jsonl   one line for each recording: path, text, score (of the search; higher is surer) and words with start and
-          end in seconds; or path and error. --attention adds tokens and weights, under `pieces` where the recording is
+          end in seconds and their probability; or path and error. A note says why a text is empty: silence, or no
+          speech. --attention adds tokens and weights, under `pieces` where the recording is
           long and was split at pauses (docs/trace-format.md)
   json    the same, as a file for each recording
   txt     the text        srt, vtt   subtitles        tsv   every word with start and end in milliseconds

@@ -5,6 +5,7 @@ from pathlib import Path
 CHECKPOINTS = Path(__file__).resolve().parents[1] / "checkpoints"
 BUNDLED = {
     "captioning": CHECKPOINTS / "captioning-flickr8k",
-    "speech": CHECKPOINTS / "speech-english",
+    "speech": CHECKPOINTS / "whisper-tiny.en",
     "translation": CHECKPOINTS / "translation-en-zh",
 }
+TRAINED = BUNDLED | {"speech": CHECKPOINTS / "speech-english"}  # by the commands of this project

@@ -19,7 +19,7 @@ from multimodal_attn.attention.registry import canonical, nearest
 from multimodal_attn.errors import CheckpointError, ConfigError
 from multimodal_attn.files import write_whole
 from multimodal_attn.senses import build_encoder
-from tasks.bundled import BUNDLED
+from tasks.bundled import TRAINED
 from tasks.cli import TASKS, look_up
 from tasks.compare_features import FeatureData, open_features, parameters_sha256
 from tasks.datamodule import SequenceData
@@ -141,7 +141,7 @@ def make_plan(args: argparse.Namespace, argv: list[str]) -> Plan:
 def find_encoder(args: argparse.Namespace, base: SequenceModule) -> nn.Module:
     if args.encoder is None and base.ready:
         return build_encoder(base.encoder_config)
-    path = args.encoder or BUNDLED[args.task]
+    path = args.encoder or TRAINED[args.task]
     if not path.exists():
         raise CheckpointError(f"compare: no checkpoint {path}; name one with --encoder, whose encoder is to be used")
     return load_encoder(path)

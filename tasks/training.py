@@ -20,7 +20,7 @@ from multimodal_attn.checkpoint import CONFIG, read_config
 from multimodal_attn.configs import json_object
 from multimodal_attn.errors import CheckpointError, ConfigError, TrainingError
 from multimodal_attn.files import identity
-from tasks.bundled import BUNDLED
+from tasks.bundled import TRAINED
 from tasks.callbacks import AttentionHealth, ShowResults, WriteResults
 from tasks.checks import CheckRun, plainly
 from tasks.collection import as_paths
@@ -173,9 +173,9 @@ def completed(argv: list[str], task: str, folder: Path, of_root: Collection[str]
     if "--ckpt_path" not in args:
         if args[:1] == ["fit"] or "--model.checkpoint" in {arg.split("=")[0] for arg in args}:
             return args
-        if task not in BUNDLED:
+        if task not in TRAINED:
             raise ConfigError("name a checkpoint with --ckpt_path, or `last` for the newest one")
-        args += ["--ckpt_path", str(BUNDLED[task])]
+        args += ["--ckpt_path", str(TRAINED[task])]
     place = args.index("--ckpt_path")
     name = args[place + 1] if place + 1 < len(args) else ""
     if Path(name).is_dir():

@@ -31,7 +31,7 @@ from tasks.released import check_folder
 from tasks.whisper_tokens import Vocabulary, build_vocabulary, find_tokens
 
 UNSAID = -1e4  # a logit, and still a half float
-SEARCH = SearchConfig(beam=1, no_repeat=0, max_length=224, length_penalty=0.0)
+SEARCH = SearchConfig(beam=5, no_repeat=8, max_length=224, silence=0.4)  # chosen for tiny.en on training speakers
 CARD = """# {name}
 
 Whisper {size} as OpenAI published it (MIT licence; Radford et al. 2022), in the form of this project, without any

@@ -13,10 +13,10 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from multimodal_attn.errors import ConfigError
-from multimodal_attn.tokens import SPECIALS, build_byte_tokenizer
+from multimodal_attn.tokens import NO_SPEECH, SPECIALS, build_byte_tokenizer
 
 N_STAMPS = 1501  # a time stamp for every 20 ms
-START_OF_TRANSCRIPT, NO_SPEECH = "<|startoftranscript|>", "<|nospeech|>"
+START_OF_TRANSCRIPT = "<|startoftranscript|>"
 SIGNS = frozenset('"#()*+/:;<=>@[\\]^_`{|}~\u300c\u300d\u300e\u300f')
 NOTES = "\u2669\u266a\u266b\u266c\u266d\u266e\u266f"  # of music; several pieces each, of which the first are left out
 DASHES = ("--", "---", "-(", "-[", "('", '("')  # that open a remark or a change of speaker

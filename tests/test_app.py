@@ -275,7 +275,7 @@ def test_a_missing_checkpoint_is_one_line_and_exit_status_2(load, capsys):
 
 def test_the_command_opens_the_checkpoint_for_its_task_at_the_address_it_is_given(load, launched, tmp_path):
     mine = tmp_path / "speech-mine"
-    for folder in (mine, tmp_path / "captioning-flickr8k", tmp_path / "speech-english"):
+    for folder in (mine, tmp_path / "captioning-flickr8k", tmp_path / "whisper-tiny.en"):
         folder.mkdir()
     assert command.main(["--checkpoint", str(mine), "--port", "7861", "--host", "0.0.0.0", "--no-password"]) == 0
     ((readers, *address),) = launched

@@ -14,13 +14,16 @@ from tasks.training import released_config
 from tests.conftest import ROOT, SHARED, needs_shared
 
 
-@pytest.fixture(scope="module", params=["speech-digits", "speech-english"])
+@pytest.fixture(scope="module", params=["speech-digits", "speech-english", "whisper-tiny.en"])
 def predictor(request: pytest.FixtureRequest) -> Predictor:
     return load(ROOT / "checkpoints" / request.param)
 
 
 digits = pytest.mark.parametrize("predictor", ["speech-digits"], indirect=True)
 english = pytest.mark.parametrize("predictor", ["speech-english"], indirect=True)
+
+
+whisper = pytest.mark.parametrize("predictor", ["whisper-tiny.en"], indirect=True)
 
 
 def noise(seconds: float) -> np.ndarray:
@@ -85,6 +88,45 @@ def test_most_words_of_new_readers_are_understood_and_heard_in_order(predictor: 
 def test_the_examples_of_the_app_are_understood(text: str, predictor: Predictor) -> None:
     (path,) = (path for name, path in SOUND.examples.items() if text in name)
     assert predictor(path).text == text
+
+
+@whisper
+@pytest.mark.parametrize("text", ["What time is it now?", "My mother has two sisters and one brother."])
+def test_the_examples_of_the_app_are_written_with_capitals_and_signs(text: str, predictor: Predictor) -> None:
+    (path,) = (path for name, path in SOUND.examples.items() if text[:-1].lower() in name)
+    trace = predictor(path)
+    assert trace.text == text and all(word.probability > 0.5 for word in trace.words)
+    assert [(word.start < word.end) for word in trace.words] == [True] * len(text.split())
+
+
+def hum(seconds: float) -> np.ndarray:
+    """Of a power line, with overtones."""
+    t = np.arange(int(seconds * RATE)) / RATE
+    return sum(0.05 / n * np.sin(2 * np.pi * 50 * n * t) for n in range(1, 6)).astype(np.float32)
+
+
+def coloured(seconds: float, exponent: float, level: float) -> np.ndarray:
+    """Noise whose power falls with frequency: pink for exponent 1, brown for 2."""
+    spectrum = np.fft.rfft(np.random.default_rng(7).normal(size=int(seconds * RATE)))
+    wave = np.fft.irfft(spectrum / np.arange(1, len(spectrum) + 1) ** (exponent / 2))
+    return (level * wave / np.abs(wave).max()).astype(np.float32)
+
+
+NO_SPEECH = {
+    "white": noise(3.0),
+    "pink": coloured(12.0, 1, 0.003),
+    "brown": coloured(5.0, 2, 0.3),
+    "hum": hum(8.0),
+    "chords": music(6.0),
+    "a moment": coloured(0.4, 1, 0.01),
+}
+
+
+@whisper
+@pytest.mark.parametrize("kind", NO_SPEECH)
+def test_what_is_no_speech_has_no_words_and_says_why(predictor: Predictor, kind: str) -> None:
+    trace = predictor((NO_SPEECH[kind], RATE))
+    assert (trace.text, trace.words, trace.note) == ("", (), "no speech in it")
 
 
 @pytest.mark.parametrize("sound", [noise(2.0), noise(30.0), music(3.0), music(30.0), noise(0.05)])

@@ -18,11 +18,13 @@ from multimodal_attn.encoders import SoundBatch, WhisperEncoderConfig, whisper_f
 from multimodal_attn.encoders.whisper_files import encoder_parameters, read_published
 from multimodal_attn.errors import CheckpointError, ConfigError
 from multimodal_attn.memory import Memory
-from multimodal_attn.model import Model
+from multimodal_attn.model import Model, hush
 from multimodal_attn.search import SearchConfig, beam_search
 from multimodal_attn.senses import build_encoder
+from multimodal_attn.senses.sound.geometry import SoundGeometry
 from multimodal_attn.sound import RATE
 from multimodal_attn.tokens import END, PAD, SPECIALS, START, ids_to_text, spelled, text_to_ids
+from multimodal_attn.trace import AttentionTrace, Token, Word
 from tasks.cli import main
 from tasks.whisper import build_whisper
 from tasks.whisper_tokens import build_vocabulary, read_pieces
@@ -229,6 +231,29 @@ def build_maps(model: Model, maps: list) -> torch.nn.Module:
     return decoder.double().eval()
 
 
+def test_the_chance_of_no_speech_is_read_after_the_first_token_of_the_prefix(model: Model) -> None:
+    memory = torch.randn(2, 17, small.D, dtype=torch.float64)
+    chance = model.silence(model.decoder.read(Memory(memory))).detach()
+    for places, found in zip(memory, chance, strict=True):
+        logits = small.decode(doubled(), [small.BEGIN], places)[0]
+        ours = logits[[small.NO_STAMPS, small.END, *range(len(small.PIECES)), small.BEGIN, small.NO_SPEECH]]
+        total = ours.exp().sum() + 2  # <pad> and <unk> are zeros
+        assert float(found) == pytest.approx(float(logits[small.NO_SPEECH].exp() / total), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "chance, seconds, stays", [(0.39, 2.0, True), (0.41, 2.0, False), (0.6, 0.5, True), (0.65, 0.5, False)]
+)
+def test_a_sound_without_speech_has_no_words_and_a_note(chance: float, seconds: float, stays: bool) -> None:
+    geometry = SoundGeometry(seconds, -0.01, 0.02, round(seconds / 0.02))
+    weights = np.full((1, 2, geometry.n_places), 0.01, np.float32)
+    words = (Word("You", 0, 1, 0.1, 0.2),)
+    trace = AttentionTrace("You", -1.0, (Token("You", 0.1),), weights, geometry, words=words)
+    hushed = hush(trace, chance, 0.4)
+    assert (hushed == trace) if stays else (hushed.text, hushed.tokens, hushed.words) == ("", (), ())
+    assert hushed.weights.shape == (stays, 2, geometry.n_places) and hushed.note == ("" if stays else "no speech in it")
+
+
 # Vocabulary
 
 
@@ -277,6 +302,10 @@ def test_import_writes_a_folder_that_transcribes(tmp_path: Path, capsys) -> None
     predictor = load(out)
     trace = predictor((np.random.default_rng(1).normal(0, 0.1, 5000).astype(np.float32), RATE))
     assert len(trace.tokens) <= 7 and trace.weights.shape == (len(trace.tokens), 1, 16)
+    for word in trace.words:
+        said = [token for token in trace.tokens[word.first : word.last] if any(map(str.isalnum, token.text))]
+        expected = np.prod([token.probability for token in said or trace.tokens[word.first : word.last]])
+        assert word.probability == pytest.approx(expected)
     assert trace.geometry.step == 0.02 and (trace.weights.sum(-1) < 1).all()  # the silence behind has the rest
     assert main(command) == 2 and "--overwrite" in capsys.readouterr().err
     assert (

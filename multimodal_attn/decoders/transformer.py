@@ -7,7 +7,7 @@ from multimodal_attn.attention import Attention, Choice, Keys, NoAttention, buil
 from multimodal_attn.blocks import FeedForward, SelfAttention, build_norm
 from multimodal_attn.decoders.base import Decoder, DecoderConfig, SequenceDropout, Source, Step
 from multimodal_attn.errors import ConfigError
-from multimodal_attn.linear import Linear
+from multimodal_attn.linear import Linear, linear
 from multimodal_attn.memory import Memory
 from multimodal_attn.positions import build_positions
 
@@ -92,6 +92,11 @@ class TransformerDecoder(Decoder):
         for token in source.prefix.unbind(1):
             state = self._step(token.unsqueeze(1).expand(-1, n_queries), source, state)[2]
         return state
+
+    def first_chances(self, source: Source) -> Tensor:
+        """Probabilities (B, V) of what follows the first token of the prefix, were every token allowed there."""
+        features = self._step(source.prefix[:, :1], source, ((None, ()),) * len(self.layers))[0]
+        return linear(features.squeeze(1), self.embedding.weight).float().softmax(-1)
 
     def step(self, tokens: Tensor, source: Source, state: tuple[State, ...]) -> Step:
         features, weights, state = self._step(tokens, source, state)

@@ -117,6 +117,7 @@ SOUND = Sense(
     source="spoken by programs, flite and espeak-ng",
     by="Heard",
     checkpoints={
+        "whisper-tiny.en": "Whisper tiny.en of OpenAI: English as it is spoken, with capitals and signs.",
         "speech-english": "Learned from twelve hours: clear, short sentences are best, rare words are not.",
         "speech-digits": "It knows the ten digits; to it, whatever is said is one.",
     },

@@ -21,7 +21,7 @@ from multimodal_attn.predictor import load
 from multimodal_attn.search import Hypotheses
 from multimodal_attn.senses.sound.sense import SENSE
 from multimodal_attn.trace import Origin, Word
-from tasks.bundled import BUNDLED
+from tasks.bundled import TRAINED
 from tasks.datamodule import Batch
 from tasks.loader import length_batches
 from tasks.outputs import begins_with, check_not_read, refusal
@@ -78,7 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", nargs="+", required=True, help="data sets, as in `speech fit --data.root`")
     parser.add_argument("--format", choices=["auto", *FORMATS], default="auto", help="(default: %(default)s)")
     parser.add_argument("--split", default="train", help="train, val or test (default: %(default)s)")
-    parser.add_argument("--checkpoint", type=Path, default=BUNDLED["speech"], help="a model that reads sounds")
+    parser.add_argument("--checkpoint", type=Path, default=TRAINED["speech"], help="a model that reads sounds")
     parser.add_argument("--batch-seconds", type=float, default=200.0, help="sound at once (default: %(default)s)")
     parser.add_argument("--out", type=Path, required=True, help="the table to write: id, word, start, end in seconds")
     return parser

@@ -132,5 +132,5 @@ def test_a_tab_without_a_model_says_so_in_one_line(page):
     app = start({"captioning": FakeCaptioner()}, port=free_port())
     page.goto(app.local_url)
     page.get_by_role("tab", name="Speech").click()
-    expect(page.get_by_role("tabpanel").filter(visible=True)).to_contain_text("checkpoints/speech-english is missing")
+    expect(page.get_by_role("tabpanel").filter(visible=True)).to_contain_text("checkpoints/whisper-tiny.en is missing")
     app.close()
