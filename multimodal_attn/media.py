@@ -28,6 +28,7 @@ Source = str | Path | bytes | Image | np.ndarray
 
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 100_000_000
+MAX_MISSING = 0.05  # of the rows of a picture that was cut short
 HEADER = 64  # bytes in which the kind of a picture shows
 EXTENSIONS = frozenset([".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"])
 EXTENSIONS |= frozenset([".heic", ".heif", ".hif", ".avif", ".jp2", ".j2k", ".jpf", ".jpx"])
@@ -73,12 +74,14 @@ QUARTER_TURNS = {Transpose.TRANSPOSE, Transpose.ROTATE_270, Transpose.TRANSVERSE
 @dataclass(frozen=True)
 class Picture:
     """A decoded picture. `image` is upright RGB without EXIF or comments, and may be smaller than the original when a
-    hint allowed it; `width` and `height` are the upright original size in pixels; `name` is for messages."""
+    hint allowed it; `width` and `height` are the upright original size in pixels; `name` is for messages; `note` says
+    what is wrong with it, if it can be seen all the same."""
 
     image: Image
     width: int
     height: int
     name: str
+    note: str = ""
 
 
 def read_picture(source: Source, *, min_side_hint: int = 0) -> Picture:
@@ -105,13 +108,17 @@ def given(source: Any) -> Source:
 
 def decode_picture(source: Source | BinaryIO, name: str, min_side_hint: int = 0) -> Picture:
     """The same from an open file too, with the name that messages give it."""
+    note = ""
     try:
         image = open_picture(source, name)
         width, height = image.size
         check_size(width, height, name)
         if min_side_hint and image is not source:  # draft changes the picture, which may be the caller's own
             image.draft(None, (min_side_hint, min_side_hint))
-        image.load()
+        try:
+            image.load()
+        except OSError as error:
+            image, note = without_end(image, min_side_hint, error), "cut short: the end of the picture is missing"
         turn = turn_of(image)
         rgb = image_to_rgb(image)
         upright = rgb if turn is None else rgb.transpose(turn)
@@ -121,7 +128,24 @@ def decode_picture(source: Source | BinaryIO, name: str, min_side_hint: int = 0)
     except Exception as error:  # on damaged files the decoders raise nearly every class there is
         reason = " ".join(str(error).split())[:80] or type(error).__name__
         raise MediaError(f"{name}: damaged or cut short ({reason}); save it again or take another file") from error
-    return Picture(upright, *((height, width) if turn in QUARTER_TURNS else (width, height)), name)
+    return Picture(upright, *((height, width) if turn in QUARTER_TURNS else (width, height)), name, note)
+
+
+def without_end(image: Image, min_side_hint: int, error: OSError) -> Image:
+    """A JPEG that was cut short, if nearly all of it is there: what is missing has one colour in every row. Raises the
+    error otherwise."""
+    if not isinstance(image, JpegImageFile) or not isinstance(image.fp, io.BytesIO):
+        raise error
+    closed = JpegImageFile(io.BytesIO(image.fp.getvalue() + b"\xff\xd9"))
+    if min_side_hint:
+        closed.draft(None, (min_side_hint, min_side_hint))
+    closed.load()
+    rows = np.asarray(closed)
+    is_flat = (rows == rows[:, :1]).reshape(len(rows), -1).all(1)  # (H,)
+    n_missing = int(np.argmin(is_flat[::-1])) if not is_flat.all() else len(rows)
+    if n_missing > MAX_MISSING * len(rows):
+        raise error
+    return closed
 
 
 def name_of(source: Source) -> str:
@@ -147,6 +171,8 @@ def open_picture(source: Source | BinaryIO, name: str) -> Image:
     for signature, decoder in DECODERS:
         if signature.match(data[:HEADER]):
             return decoder(io.BytesIO(plain_gif(data, name) if decoder is GifImageFile else data))
+    if (start := data.find(b"\xff\xd8\xff", 1, HEADER)) > 0:  # a JPEG after some bytes that do not belong to it
+        return open_picture(data[start:], name)
     raise MediaError(f"{name}: not a picture of a known format; convert it to {FORMATS}")
 
 

@@ -74,7 +74,9 @@ class Predictor:
         problems = [self.via.problem(item) for item in items]
         rows = list(zip(items, problems, strict=True))
         traces = iter(self._decode([item for item, problem in rows if problem is None], search))
-        return [self._nothing(item, problem, search) if problem else next(traces) for item, problem in rows]
+        found = [self._nothing(item, problem, search) if problem else next(traces) for item, problem in rows]
+        notes = [getattr(item, "note", "") for item in items]
+        return [replace(trace, note=note) if note else trace for trace, note in zip(found, notes, strict=True)]
 
     def stream(
         self, sources: Sequence[Source], batch_size: int = 32, **options: Any

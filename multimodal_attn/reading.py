@@ -43,7 +43,7 @@ def read_picture(source: media.Source, *, min_side_hint: int = 0) -> Picture:
     with READERS.at_once:
         [(header, pixels)] = answers(source, "picture", name, min_side_hint)
     image = frombytes("RGB", header["size"], pixels)
-    return Picture(image, header["width"], header["height"], name)
+    return Picture(image, header["width"], header["height"], name, header["note"])
 
 
 def read_sound(source: sound.Source) -> Sound:

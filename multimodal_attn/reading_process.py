@@ -60,7 +60,7 @@ def answers(file: BinaryIO, kind: str, name: str, option: float) -> Iterator[Ans
 
 def picture_answers(file: BinaryIO, name: str, min_side: float) -> Iterator[Answer]:
     picture = decode_picture(file, name, int(min_side))
-    size = {"size": picture.image.size, "width": picture.width, "height": picture.height}
+    size = {"size": picture.image.size, "width": picture.width, "height": picture.height, "note": picture.note}
     yield size, picture.image.tobytes()
 
 

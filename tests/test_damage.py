@@ -41,7 +41,8 @@ def test_pictures_are_whole_or_not_as_their_decoder_says(tmp_path: Path, ending:
     whole = path.read_bytes()
     path.write_bytes(whole + b"\0" * 13)  # as some cameras write
     check_picture(path)
-    for damaged in (whole[: len(whole) // 2], whole[:30], b"", b"<html>" + whole):
+    others = [b"<html>" + whole] if ending != "jpg" else []  # which is read after some bytes of another's
+    for damaged in (whole[: len(whole) // 2], whole[:30], b"", *others):
         path.write_bytes(damaged)
         with pytest.raises(MediaError):
             check_picture(path)

@@ -224,3 +224,28 @@ def test_greys_of_fewer_bits_than_sixteen_are_not_black(bits: int, tmp_path: Pat
     Image.fromarray(np.tile(ramp, (7, 1))).save(path)
     seen = np.asarray(read_picture(path).image)[0, :, 0]
     assert seen[0] == 0 and seen[-1] == 255 and np.abs(seen - np.linspace(0, 255, 211)).max() <= 1
+
+
+def test_a_photograph_that_lacks_its_end_is_seen_with_a_note(tmp_path: Path) -> None:
+    path, file = tmp_path / "x.jpg", io.BytesIO()
+    noise = np.random.default_rng(3).integers(0, 256, (211, 307, 3), np.uint8)
+    Image.fromarray(noise).save(file, "jpeg")
+    data = file.getvalue()
+    for changed, note in ((data, ""), (data[:-20], "cut short: the end"), (b"\n" + data, ""), (data[:-2], "cut short")):
+        path.write_bytes(changed)
+        picture = reading.read_picture(path)
+        assert picture.note.startswith(note) and bool(picture.note) == bool(note)
+        assert np.abs(np.asarray(picture.image)[:190].astype(int) - noise[:190]).mean() < 60
+    for part in (0.5, 0.8):
+        path.write_bytes(data[: int(len(data) * part)])
+        with pytest.raises(MediaError, match="cut short"):
+            reading.read_picture(path)
+
+
+def test_the_row_of_such_a_photograph_says_so(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    path, file = tmp_path / "x.jpg", io.BytesIO()
+    Image.fromarray(np.random.default_rng(3).integers(0, 256, (43, 67, 3), np.uint8)).save(file, "jpeg")
+    path.write_bytes(file.getvalue()[:-9])
+    assert main(["caption", str(path), "--checkpoint", str(tiny_checkpoint), "--out", str(tmp_path / "o.jsonl")]) == 0
+    row = json.loads((tmp_path / "o.jsonl").read_text())
+    assert row["note"].startswith("cut short") and "error" not in row
