@@ -164,8 +164,11 @@ def check_search(model: Model, search: SearchConfig, where: object) -> None:
     parts = {"ctc": model.ctc, "lm": model.language, "words": model.words}
     if lacking := [name for name, part in parts.items() if part is None and getattr(search, name)]:
         raise CheckpointError(f"{where}: search.{lacking[0]} weighs a part that this model lacks")
-    if search.speeds != (1.0,) and (sense := sense_of(model.encoder.sense)).at_speed is None:
+    sense = sense_of(model.encoder.sense)
+    if search.speeds != (1.0,) and sense.at_speed is None:
         raise CheckpointError(f"{where}: search.speeds: {sense.kind}s have no speed")
+    if search.looks != (1.0,) and sense.at_look is None:
+        raise CheckpointError(f"{where}: search.looks: {sense.kind}s have no look")
 
 
 def _halve(tensor: torch.Tensor) -> torch.Tensor:

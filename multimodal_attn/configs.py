@@ -29,6 +29,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "length_penalty": (-100, 100),
     "silence": (0, 1),
     "speeds": (0.5, 2),
+    "looks": (-1, 1),
     **dict.fromkeys(("pairs", "triples", "nodes", "edges"), (1, 2**31 - 1)),
 }
 MAY_BE_EMPTY = ("maps", "prefix")

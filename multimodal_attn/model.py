@@ -1,7 +1,7 @@
 """Model: an encoder, a decoder and their tokenizer, and the way from encoded input to traces."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -112,10 +112,12 @@ def decode(
 ) -> list[AttentionTrace]:
     """Search the best sentence of every input, then read weights and probabilities off one teacher-forced pass.
 
-    Inputs that have a speed are searched at all of the config's speeds; the trace is of the input as it is.
+    Inputs that have a speed are searched at all of the config's speeds, those that are looked at at all of its looks;
+    the trace is of the input as it is.
     """
     reading = model.read(batch)
-    readings = (reading if speed == 1 else model.read(_played(model, batch, speed)) for speed in config.speeds)
+    change, amounts = _changes(model, config)
+    readings = (reading if amount == 1 else model.read(change(batch, amount)) for amount in amounts)
     found = [search(model, each, config) for each in readings]
     traces = trace_sentences(model, reading, agree(found, model.tokenizer, config.consensus), geometries, origin)
     if config.silence == 1 or (silence := model.silence(reading.source)) is None:
@@ -141,11 +143,14 @@ def search(model: Model, reading: Reading, config: SearchConfig) -> Hypotheses:
     return beam_search(model.decoder, reading.source, config, scorers, reading.memory.n_places)
 
 
-def _played(model: Model, batch: Any, speed: float) -> Any:
+def _changes(model: Model, config: SearchConfig) -> tuple[Callable[[Any, float], Any] | None, tuple[float, ...]]:
+    """What changes an input of the model, and by how much for each search. Raises ConfigError for what it has not."""
     sense = sense_of(model.encoder.sense)
-    if sense.at_speed is None:
-        raise ConfigError(f"search: {sense.kind}s have no speed; leave speeds at [1.0]")
-    return sense.at_speed(batch, speed)
+    known = {"speed": (sense.at_speed, config.speeds), "look": (sense.at_look, config.looks)}
+    for name, (change, amounts) in known.items():
+        if change is None and amounts != (1.0,):
+            raise ConfigError(f"search: {sense.kind}s have no {name}; leave {name}s at [1.0]")
+    return next((each for each in known.values() if each[0]), (None, (1.0,)))
 
 
 @torch.inference_mode()

@@ -107,7 +107,7 @@ class Predictor:
         yield from self._segments(waiting, batch_size, options)
 
     def origin(self, search: SearchConfig) -> Origin:
-        options = asdict(search) | {"speeds": list(search.speeds)}  # as JSON gives it back
+        options = asdict(search) | {"speeds": list(search.speeds), "looks": list(search.looks)}  # as JSON gives it back
         return Origin(self.name, self.config["sha256"]["model.safetensors"], options)
 
     def _segments(

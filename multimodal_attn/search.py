@@ -36,6 +36,8 @@ class SearchConfig:
         max_length_ratio: tokens at most per place of the memory, where that is below max_length; 0 is no limit.
         max_coverage: a hypothesis ends when one place has got more attention than this many tokens have; 0 never.
         speeds: a sound is heard and searched at each of these (tempo and pitch together), the hypotheses joined.
+        looks: a picture is seen and searched at each of these, the hypotheses joined: the share of its sides that is
+            seen, around its middle; below 0 in a mirror.
         consensus: of all hypotheses the one is said that is nearest to the others, each weighted by its score times
             this; 0 says the one with the best score.
         silence: a sound gets no words where the decoder itself gives it this probability or more that nobody speaks,
@@ -55,11 +57,13 @@ class SearchConfig:
     max_length_ratio: float = 0.0
     max_coverage: float = 0.0
     speeds: tuple[float, ...] = (1.0,)
+    looks: tuple[float, ...] = (1.0,)
     consensus: float = 0.0
     silence: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "speeds", tuple(self.speeds))  # a list, where it was read from a file
+        for name in ("speeds", "looks"):  # lists, where they were read from a file
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.beam < 1 or self.max_length < 1 or not 0 <= self.min_length <= self.max_length or self.no_repeat < 0:
             raise ConfigError(f"search: beam and max_length start at 1, min_length is at most max_length: {self}")
         if not 0 <= self.ctc <= 1 or min(self.lm, self.words, self.max_length_ratio, self.max_coverage) < 0:
@@ -68,6 +72,8 @@ class SearchConfig:
             raise ConfigError(f"search: silence is a probability above 0, 1 at most, not {self.silence}")
         if not self.speeds or not all(0.5 <= speed <= 2 for speed in self.speeds) or self.consensus < 0:
             raise ConfigError(f"search: speeds, one or more, lie between 0.5 and 2; consensus is not negative: {self}")
+        if not self.looks or not all(0.5 <= abs(look) <= 1 for look in self.looks):
+            raise ConfigError(f"search: looks, one or more, lie between .5 and 1, or -.5 and -1 in a mirror: {self}")
 
 
 class Hypotheses(NamedTuple):

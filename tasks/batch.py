@@ -82,7 +82,7 @@ def caption(args: argparse.Namespace) -> int:
     figures = place_figures(args.pictures, args.choice, args.paths)
     pages = place_pages(args.html, args.choice, args.paths)
     batch = Batch(found, "picture", "captioned", rows, None, {}, figures, pages, folders_of(args, None))
-    return run_batch(batch, args, {"beam": args.beam})
+    return run_batch(batch, args, {"beam": args.beam, "looks": args.looks})
 
 
 def transcribe(args: argparse.Namespace) -> int:

@@ -57,6 +57,12 @@ def build_caption_parser() -> argparse.ArgumentParser:
     description = f"Caption pictures, and folders of them, recursively: {kinds}."
     parser = build_parser("caption", description, CAPTION_EPILOG, "picture", "captioning", 32)
     parser.add_argument("--out", type=Path, help="write the lines to this file instead of the standard output")
+    parser.add_argument(
+        "--looks",
+        type=float,
+        nargs="+",
+        help="see each picture at all of these shares of its sides, below 0 in a mirror; 1 is fastest (checkpoint's)",
+    )
     return parser
 
 

@@ -10,8 +10,9 @@ from tokenizers import Tokenizer
 from multimodal_attn.consensus import agree, word_errors
 from multimodal_attn.decoders import DecoderConfig
 from multimodal_attn.encoders import AudioEncoderConfig, ImageEncoderConfig, SoundBatch, at_speed
+from multimodal_attn.encoders.framing import at_look
 from multimodal_attn.errors import ConfigError
-from multimodal_attn.model import build_model, decode
+from multimodal_attn.model import build_model, decode, search, trace_sentences
 from multimodal_attn.scorers import NEVER
 from multimodal_attn.search import Hypotheses, SearchConfig
 from multimodal_attn.sound import RATE
@@ -124,17 +125,63 @@ def test_hearing_at_several_speeds_traces_the_sound_as_it_is(tokenizer: Tokenize
     model = build_model(encoder, DecoderConfig(dim=14), tokenizer, ctc=True).eval()
     sounds = noise(7_919, 5_003)
     geometries = [model.encoder.geometry(int(n)) for n in sounds.lengths]
-    search = SearchConfig(beam=3, no_repeat=0, max_length=7, ctc=0.3)
+    plain = SearchConfig(beam=3, no_repeat=0, max_length=7, ctc=0.3)
     alone, at_one = (
         decode(model, sounds, geometries, config, Origin())
-        for config in (search, SearchConfig(**{**vars(search), "speeds": (1.0, 1.0), "consensus": 0.0}))
+        for config in (plain, SearchConfig(**{**vars(plain), "speeds": (1.0, 1.0), "consensus": 0.0}))
     )
     assert [trace.text for trace in alone] == [trace.text for trace in at_one]
-    several = SearchConfig(**{**vars(search), "speeds": [0.8, 1.25], "consensus": 0.5})
+    several = SearchConfig(**{**vars(plain), "speeds": [0.8, 1.25], "consensus": 0.5})
     assert several.speeds == (0.8, 1.25)  # a list is what a file has
     for trace, geometry in zip(decode(model, sounds, geometries, several, Origin()), geometries, strict=True):
         assert trace.geometry == geometry
         assert trace.weights.shape == (len(trace.tokens), 1, geometry.n_places)
+
+
+# At several looks
+
+
+def test_a_look_is_the_middle_of_the_frame_and_below_zero_its_mirror_image() -> None:
+    frames = torch.randint(256, (2, 3, 30, 30), dtype=torch.uint8)
+    assert torch.equal(at_look(frames, 1.0), frames) and torch.equal(at_look(frames, -1.0), frames.flip(-1))
+    ramp = torch.arange(0, 240, 8, dtype=torch.uint8).expand(1, 3, 30, 30)  # 8 a pixel, from 0 at the left
+    near = at_look(ramp, 0.6)  # 18 of 30 pixels
+    assert near.shape == ramp.shape and near.dtype == torch.uint8
+    steps = near[0, 0, 7].float().diff()[2:-2]
+    assert (steps - 0.6 * 8).abs().max() <= 1  # whole numbers
+    assert abs(float(near[0, 0, 7].float().mean()) - float(ramp.float().mean())) < 1
+    assert torch.equal(at_look(ramp, -0.6), near.flip(-1))
+
+
+def test_looking_several_times_joins_the_searches_and_traces_the_picture_as_it_is(tokenizer: Tokenizer) -> None:
+    torch.manual_seed(5)
+    model = build_model(ImageEncoderConfig("mobilenet_v3_small", size=32), DecoderConfig(dim=14), tokenizer).eval()
+    frames = torch.randint(256, (3, 3, 32, 32), dtype=torch.uint8)
+    geometries = [model.encoder.geometry(90, 60)] * 3
+    once = SearchConfig(beam=3, no_repeat=0, max_length=7)
+    several = SearchConfig(**{**vars(once), "looks": [1.0, -1.0, 0.75], "consensus": 2.0})
+    views = [frames, frames.flip(-1), at_look(frames, 0.75)]
+    found = [search(model, model.read(view), once) for view in views]
+    expected = agree(found, tokenizer, 2.0)
+    traces = decode(model, frames, geometries, several, Origin())
+    assert [trace.text for trace in traces] == [ids_to_text(tokenizer, ids[0].tolist()) for ids in expected.tokens]
+    again = trace_sentences(model, model.read(frames), expected, geometries, Origin())
+    for trace, plain in zip(traces, again, strict=True):
+        assert trace.geometry == geometries[0]
+        assert np.allclose(trace.weights, plain.weights, atol=1e-6)
+
+
+def test_sounds_have_no_look(tokenizer: Tokenizer) -> None:
+    encoder = AudioEncoderConfig(name="blstm", dim=22, heads=1, layers=1, channels=3)
+    model = build_model(encoder, DecoderConfig(dim=14), tokenizer).eval()
+    with pytest.raises(ConfigError, match="sounds have no look"):
+        decode(model, noise(5_003), [], SearchConfig(looks=(0.9,)), Origin())
+
+
+@pytest.mark.parametrize("looks", [(), (0.0,), (1.0, 0.4), (-1.1,)])
+def test_what_is_no_look_is_refused(looks: tuple[float, ...]) -> None:
+    with pytest.raises(ConfigError, match="looks, one or more"):
+        SearchConfig(looks=looks)
 
 
 def test_pictures_have_no_speed() -> None:

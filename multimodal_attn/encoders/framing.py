@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from multimodal_attn.errors import ConfigError
 from multimodal_attn.senses.picture.geometry import PictureGeometry
@@ -45,6 +46,17 @@ class Framing:
         if image.size != (self.size, self.size):
             image = image.resize((self.size, self.size), Image.Resampling.BILINEAR, box=box)
         return torch.from_numpy(np.array(image)).permute(2, 0, 1)
+
+
+def at_look(frames: Tensor, look: float) -> Tensor:
+    """uint8 frames (B, 3, size, size) as seen from nearer: the middle `look` of their sides, at the same size; below 0
+    in a mirror."""
+    size = frames.shape[-1]
+    edge = round(size * (1 - abs(look)) / 2)
+    seen = frames[..., edge : size - edge, edge : size - edge]
+    if edge:
+        seen = interpolate(seen.float(), (size, size), mode="bilinear", antialias=True).round().to(torch.uint8)
+    return seen.flip(-1) if look < 0 else seen
 
 
 def view_box(read: Box, size: int, view: Box) -> Box:

@@ -58,6 +58,7 @@ class Sense:
         in the viewer; empty for a sense that it has no part for.
     problem: why there is nothing to read in an item, if so. size: what the items of a batch should share. ahead: so
         many batches are read before they are sorted by it. at_speed: what the encoder takes, at another tempo.
+    at_look: the same as seen otherwise, see SearchConfig.looks.
     timed: words have times. columns: what a row of a trace has beside text and score.
     """
 
@@ -77,6 +78,7 @@ class Sense:
     size: Callable[[Any], int] = lambda item: 0
     ahead: int = 1
     at_speed: Callable[[Any, float], Any] | None = None
+    at_look: Callable[[Any, float], Any] | None = None
     timed: bool = False
     columns: Callable[[Any], dict[str, Any]] = lambda trace: {}
     configs: Mapping[str, type] = field(default_factory=dict)

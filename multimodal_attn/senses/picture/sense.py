@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from multimodal_attn.encoders import ImageEncoder, ImageEncoderConfig
+from multimodal_attn.encoders.framing import at_look
 from multimodal_attn.media import Picture, Source, picture_files
 from multimodal_attn.reading import read_picture
 from multimodal_attn.senses.picture.geometry import PictureGeometry
@@ -36,4 +37,5 @@ SENSE = Sense(
     maps="multimodal_attn.senses.picture.maps.draw_maps",
     media="multimodal_attn.viewer.payloads.picture_media",
     original=lambda picture: picture.image,
+    at_look=at_look,
 )
