@@ -54,7 +54,9 @@ def read_password(file: str | None) -> str | None:
 
 def main(arguments: list[str] | None = None) -> int:
     spin_little()
-    parser = argparse.ArgumentParser(description="Caption photographs, transcribe speech, and see where it came from.")
+    parser = argparse.ArgumentParser(
+        description="Caption photographs, transcribe speech, translate, and see where it came from."
+    )
     parser.add_argument("--checkpoint", metavar="FOLDER", help="a model for its task instead of the bundled one")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this computer only)")
     parser.add_argument("--port", type=int, default=7860, help="default: %(default)s")

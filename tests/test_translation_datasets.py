@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from multimodal_attn.errors import DataError
+from multimodal_attn.errors import DataError, UserError
 from tasks.translation.datasets import load_pairs
-from tasks.translation.simplify import simplify
+from tasks.translation.simplify import main, simplify
 
 
 def put(folder: Path, **files: str) -> Path:
@@ -120,3 +120,9 @@ def test_one_column_is_simplified_and_the_others_stay(tmp_path: Path) -> None:
     assert simplify(tmp_path / "pairs.tsv", "zh", opencc.OpenCC("t2s")) == "en\tzh\tid\nHorse: 馬\t马在这里。\t7\n"
     with pytest.raises(DataError, match="pairs.tsv:1: no column 'fr'"):
         simplify(tmp_path / "pairs.tsv", "fr", opencc.OpenCC("t2s"))
+    out = tmp_path / "new" / "out.tsv"
+    assert main([str(tmp_path / "pairs.tsv"), "--out", str(out)]) == 0 and "马在这里。" in out.read_text()
+    with pytest.raises(UserError, match="is there already"):
+        main([str(tmp_path / "pairs.tsv"), "--out", str(out)])
+    with pytest.raises(UserError, match="cannot be written"):
+        main([str(tmp_path / "pairs.tsv"), "--out", str(out / "below.tsv")])

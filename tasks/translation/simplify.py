@@ -24,7 +24,12 @@ def main(argv: list[str] | None = None) -> int:
         from opencc import OpenCC
     except ImportError as error:
         raise UserError("OpenCC is not installed; run pip install 'multimodal-attn[chinese]'") from error
-    write_whole(args.out, simplify(args.table, args.column, OpenCC("t2s")))
+    simplified = simplify(args.table, args.column, OpenCC("t2s"))
+    try:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(args.out, simplified)
+    except OSError as error:
+        raise UserError(f"--out {args.out} cannot be written: {error.strerror}") from error
     return 0
 
 
