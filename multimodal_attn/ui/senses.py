@@ -108,13 +108,13 @@ SOUND = Sense(
     kind="sound",
     tab="Speech",
     media=hear,
-    # the words are known because a program spoke them; each file says in its tags which one, and how
+    # the words are known: a program spoke them, or somebody read them; each file says in its tags who, and how
     examples={
         "“what time is it now”": STATIC / "what-time.flac",
         "“my mother has two sisters and one brother”": STATIC / "sisters.flac",
-        "“three”": STATIC / "three.flac",
+        "“i have a doctorate, it's not the same thing”": STATIC / "doctorate.flac",
     },
-    source="spoken by programs, flite and espeak-ng",
+    source="spoken by programs, flite and espeak-ng, and by somebody for Common Voice",
     by="Heard",
     checkpoints={
         "whisper-tiny.en": "Whisper tiny.en of OpenAI: English as it is spoken, with capitals and signs.",
