@@ -18,7 +18,7 @@ STATIC = Path(__file__).parent / "static"
 ASSETS = Path(gr.__file__).parent / "media_assets"  # come with Gradio
 MAX_MINUTES = 3  # of a sound on the page: beyond, neither its weights nor its rows are anything to look at
 MAX_LETTERS = 300  # of a text on the page, likewise
-SENTENCES = "Tom chases Jerry.", "She likes red apples.", "I have never seen the sea before."
+SENTENCES = "My brother lives in Tokyo.", "She bought a new car yesterday.", "The cat is sleeping on the chair."
 
 
 class Reader(Protocol):

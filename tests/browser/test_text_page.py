@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from multimodal_attn.ui.senses import SENTENCES
 from multimodal_attn.viewer.share import shared_page
 from tests.browser.mounted import mount, pure
 from tests.browser.test_shared_page import DROP
@@ -89,7 +90,7 @@ def test_keys_health_and_files_are_as_for_the_other_senses(text_page, tmp_path):
 
 
 def test_an_example_is_translated_on_one_click(text_page):
-    text_page.get_by_role("button", name="She likes red apples.").click()
+    text_page.get_by_role("button", name=SENTENCES[0]).click()
     expect(viewer(text_page).get_by_role("option")).to_have_text(WORDS)
 
 

@@ -4,6 +4,7 @@
 const text = {
   waiting: "Reading\u00a0…",
   noMaps: "This model has no attention: it takes the sentence in as a whole, so there are no weights to show.",
+  opening: "An example. Each word lights the words that the model looked at as it wrote it, which need not be why. Write a sentence of your own.",
   hint: "Point at a word of the translation to see where the model read, or at the source to see which words read there.",
   sentence: "The translation, token by token",
   nothing: "The model found no words for this text.",
