@@ -12,7 +12,7 @@ from multimodal_attn.positions import GridPositions
 class SelfAttentionLayer(nn.Module):
     """Self-attention and a feed-forward network, each added to its input (Vaswani et al. 2017, section 3.1)."""
 
-    def __init__(self, dim: int, heads: int | None, dropout: float, activation: type[nn.Module]) -> None:
+    def __init__(self, dim: int, heads: int | None, dropout: float, activation: type[nn.Module] = nn.ReLU) -> None:
         super().__init__()
         self.places, self.network = SelfAttention(dim, heads), FeedForward(dim, activation)
         self.dropout = Dropout(dropout)
