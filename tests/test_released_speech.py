@@ -84,14 +84,21 @@ def test_most_words_of_new_readers_are_understood_and_heard_in_order(predictor: 
 
 
 @english
-@pytest.mark.parametrize("text", ["what time is it now", "my mother has two sisters and one brother", "three"])
+@pytest.mark.parametrize("text", ["what time is it now", "my mother has two sisters and one brother"])
 def test_the_examples_of_the_app_are_understood(text: str, predictor: Predictor) -> None:
     (path,) = (path for name, path in SOUND.examples.items() if text in name)
     assert predictor(path).text == text
 
 
 @whisper
-@pytest.mark.parametrize("text", ["What time is it now?", "My mother has two sisters and one brother."])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "What time is it now?",
+        "My mother has two sisters and one brother.",
+        "I have a doctorate, it's not the same thing.",
+    ],
+)
 def test_the_examples_of_the_app_are_written_with_capitals_and_signs(text: str, predictor: Predictor) -> None:
     (path,) = (path for name, path in SOUND.examples.items() if text[:-1].lower() in name)
     trace = predictor(path)

@@ -89,6 +89,8 @@ def test_map_is_the_mean_of_the_heads_on_the_grid() -> None:
 class Given(nn.Module):
     """An encoder whose batch is the memory already."""
 
+    sense = "picture"
+
     def forward(self, batch: Tensor) -> Memory:
         return Memory(batch)
 

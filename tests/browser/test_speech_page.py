@@ -68,7 +68,7 @@ def test_the_microphone_is_transcribed_when_it_is_stopped(speech_page):
 
 
 def test_an_example_is_transcribed_on_one_click(speech_page):
-    speech_page.get_by_role("button", name="three").click()
+    speech_page.get_by_role("button", name="two sisters").click()
     expect(words(speech_page)).to_have_text(list(PIECES))
 
 
