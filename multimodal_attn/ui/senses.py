@@ -97,8 +97,10 @@ PICTURE = Sense(
     kind="picture",
     tab="Picture",
     media=see,
-    examples={name: ASSETS / "images" / f"{name}.jpg" for name in ("lion", "cheetah", "tower")},
-    source="that come with Gradio",
+    # http://farm9.staticflickr.com/8292/7866247804_e0486b75b8_z.jpg, under CC BY 2.0
+    examples={"dinner": STATIC / "dinner.jpg"}
+    | {name: ASSETS / "images" / f"{name}.jpg" for name in ("lion", "cheetah")},
+    source="of what it has seen the like of, and of two animals that it never saw",
     by="Written",
     checkpoints={
         "captioning-flickr8k": "It learned from photographs of people, dogs and sport; what else there is, it guesses."
