@@ -53,6 +53,7 @@ def show_example(page: Page, sense: Sense, example: str | None, word: str | None
     """The sentence of an example, once it is on the page with a word pinned and the pointer out of the way."""
     page.get_by_role("tab", name=sense.tab).click()
     page.get_by_role("button", name=example or next(iter(sense.examples))).click()
+    page.wait_for_function("[...document.querySelectorAll('[data-part=opening]')].every((line) => !line.offsetParent)")
     page.get_by_role("option").first.wait_for()
     words = page.get_by_role("option").all_text_contents()
     page.get_by_role("option").nth(words.index(word or max(words, key=len))).click()
