@@ -1,5 +1,6 @@
 """What the tests share: where the real data lies, the skip for machines without it, and a tiny model."""
 
+import multiprocessing
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,11 @@ SHARED = ROOT.parent / "shared"
 FLICKR8K = SHARED / "data" / "flickr8k"
 MOBILENET = SHARED / "weights" / "mobilenet_v2-imagenet1k.safetensors"
 RELEASED = ROOT / "checkpoints" / "captioning-flickr8k"
+
+# Processes within milliseconds, forked from one without threads: what the threads of a browser or of a server hold at a
+# fork stays held in it for ever.
+CLEAN = multiprocessing.get_context("forkserver")
+CLEAN.set_forkserver_preload(["tests.conftest", "tasks.batch"])
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="needs the real data and weights in ../shared")
 needs_released = pytest.mark.skipif(not RELEASED.is_dir(), reason="needs checkpoints/captioning-flickr8k")

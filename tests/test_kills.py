@@ -2,11 +2,11 @@
 
 import os
 import random
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -18,22 +18,27 @@ from multimodal_attn.sound import RATE, Sound
 from tasks import batch
 from tasks.cli import main
 from tasks.record import RECORD
-from tests.conftest import ROOT
+from tests.conftest import CLEAN, ROOT
 from tests.fake_captioner import FakeBatchCaptioner, planted_trace
 from tests.fake_transcriber import FakeTranscriber, planted_piece
 
 N_FILES = 31
 PAUSE = 0.002  # seconds between two pieces, so that a kill may come in each of them
+Start = Callable[[Sequence[str]], BaseProcess]
 
 
 class Unread:
-    """Says of every file what its name says, without reading it."""
+    """Says of every file what its name says, without reading it, and takes its time."""
+
+    def __init__(self, pause: float = PAUSE) -> None:
+        super().__init__()
+        self.pause = pause
 
     def segments(self, sources: Sequence[Path], batch_size: int, **options: object) -> Iterator[Segment]:
         for source in sources:
             n_pieces = self.n_pieces(source)
             for n in range(n_pieces):
-                time.sleep(PAUSE)
+                time.sleep(self.pause)
                 yield Segment(source, self.trace(source, n), n + 1 == n_pieces)
 
 
@@ -53,42 +58,44 @@ class UnreadSounds(Unread, FakeTranscriber):
         return planted_piece(Sound(np.ones(RATE, np.float32) * np.arange(RATE), float(n)), int(source.stem) + n)
 
 
-def forked(args: Sequence[str]) -> int:
-    """The process of a command. It is a fork, which is at work after a millisecond."""
-    pid = os.fork()
-    if pid == 0:
-        nothing = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, 1), os.dup2(nothing, 2)
-        status = 1
-        try:
-            status = main(list(args))
-        finally:
-            os._exit(status)
-    return pid
+FAKES = {"caption": UnreadPictures, "transcribe": UnreadSounds}
 
 
-def is_over(pid: int, seconds: float) -> bool:
+def give(args: Sequence[str], pause: float) -> None:
+    """In a process of its own: a command whose model takes a pause before each of its answers."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 1), os.dup2(nothing, 2)
+    batch.load = lambda *_: FAKES[args[0]](pause)
+    sys.exit(main(list(args)))
+
+
+def started(args: Sequence[str], pause: float = PAUSE) -> BaseProcess:
+    return begin(give, args, pause)
+
+
+def begin(target: Callable[..., None], *args: object) -> BaseProcess:
+    process = CLEAN.Process(target=target, args=args, daemon=True)
+    process.start()
+    return process
+
+
+def is_over(process: BaseProcess, seconds: float) -> bool:
     """Whether a process ends by itself within so many seconds, and well."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        ended, status = os.waitpid(pid, os.WNOHANG)
-        if ended:
-            assert os.waitstatus_to_exitcode(status) == 0
-            return True
-        time.sleep(0.001)
-    return False
+    process.join(seconds)
+    assert process.exitcode in (None, 0)
+    return process.exitcode == 0
 
 
-def killed(args: Sequence[str], n_kills: int, longest: float, seed: int, start: Callable[..., int] = forked) -> int:
+def killed(args: Sequence[str], n_kills: int, longest: float, seed: int, start: Start = started) -> int:
     """Give a command until it ends, and kill it so many times at most, at moments that a seed draws. The number of
     kills."""
     draw = random.Random(seed)
     for n in range(n_kills):
-        pid = start(args)
-        if is_over(pid, draw.uniform(0, longest)):
+        process = start(args)
+        if is_over(process, draw.uniform(0, longest)):
             return n
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        process.kill()
+        process.join()
     assert is_over(start(args), 600)
     return n_kills
 
@@ -100,10 +107,7 @@ def results(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("command", ["caption", "transcribe"])
-def test_a_command_that_is_killed_ends_as_if_it_had_not_been(
-    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(batch, "load", lambda *_: UnreadPictures() if command == "caption" else UnreadSounds())
+def test_a_command_that_is_killed_ends_as_if_it_had_not_been(command: str, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     for n in range(N_FILES):
@@ -115,7 +119,7 @@ def test_a_command_that_is_killed_ends_as_if_it_had_not_been(
         (tmp_path / name).mkdir()
         return tmp_path / name / ("rows.jsonl" if command == "caption" else "")
 
-    assert is_over(forked([*args, str(place("whole"))]), 60)
+    assert is_over(started([*args, str(place("whole"))]), 600)
     whole = results(tmp_path / "whole")
     assert len(whole) == (1 if command == "caption" else 1 + 2 * N_FILES)
     n_kills = 0
@@ -128,27 +132,31 @@ def test_a_command_that_is_killed_ends_as_if_it_had_not_been(
 def test_two_processes_do_not_write_one_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    slow = UnreadSounds()
-    monkeypatch.setattr(batch, "load", lambda *_: slow)
+    monkeypatch.setattr(batch, "load", lambda *_: UnreadSounds(0))
     (tmp_path / "in").mkdir()
     for n in range(N_FILES):
         (tmp_path / "in" / f"{n}.wav").touch()
     args = ["transcribe", str(tmp_path / "in"), "--format", "jsonl", "txt", "--out", str(tmp_path / "out")]
-    monkeypatch.setattr(sys.modules[__name__], "PAUSE", 60)
-    pid = forked(args)
+    other, until = started(args, 60), time.monotonic() + 600
     try:
         while not (tmp_path / "out" / "transcripts.jsonl").exists():
-            assert not is_over(pid, 0.01)
+            assert not is_over(other, 0.01) and time.monotonic() < until
         for more, place in ([], "transcripts.jsonl"), (["--overwrite"], "transcripts.jsonl"):
             assert main([*args, *more]) == 2
             line = capsys.readouterr().err
             told = "is being written by another process; wait for it to end, or name another place"
             assert line == f"multimodal-attn: {tmp_path / 'out' / place} {told}\n"
     finally:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-    monkeypatch.setattr(sys.modules[__name__], "PAUSE", 0)
+        other.kill()
+        other.join()
     assert main(args) == 0  # the lock of a killed process is gone
+
+
+def become(args: Sequence[str]) -> None:
+    """The command itself, in place of this process."""
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 2)
+    os.execve(sys.executable, [sys.executable, "-m", "tasks.cli", *args], os.environ | {"PYTHONPATH": str(ROOT)})
 
 
 @pytest.mark.slow
@@ -162,18 +170,15 @@ def test_the_command_itself_may_be_killed_fifty_times(tiny_checkpoint: Path, tmp
 
     draw, out = random.Random(7), tmp_path / "stopped.jsonl"
 
-    def started(args: Sequence[str]) -> int:
+    def grown(args: Sequence[str]) -> BaseProcess:
         """Comes back when the file has grown by some rows, or by none."""
-        size = out.stat().st_size if out.exists() else 0
-        command, env = [sys.executable, "-m", "tasks.cli", *args], {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-        quiet = [(os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0)]
-        pid = os.posix_spawn(sys.executable, command, os.environ | env, file_actions=quiet)
+        process, size = begin(become, args), out.stat().st_size if out.exists() else 0
         wanted, until = size + draw.randrange(0, 2_000), time.monotonic() + 60
         while args[-1] == str(out) and out.exists() and out.stat().st_size < wanted and time.monotonic() < until:
             time.sleep(0.001)
-        return pid
+        return process
 
     args = ["caption", str(photos), "--checkpoint", str(tiny_checkpoint), "--batch-size", "1", "--out"]
-    assert is_over(started([*args, str(tmp_path / "whole.jsonl")]), 3600)
-    assert killed([*args, str(out)], n_kills, 0.02, 7, started) > n_kills // 2
+    assert is_over(begin(become, [*args, str(tmp_path / "whole.jsonl")]), 3600)
+    assert killed([*args, str(out)], n_kills, 0.02, 7, grown) > n_kills // 2
     assert out.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()

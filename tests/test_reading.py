@@ -17,7 +17,7 @@ from multimodal_attn import media, reading, sound
 from multimodal_attn.errors import ConfigError, MediaError
 from multimodal_attn.reading import READERS, read_picture, read_pieces, read_sound
 from tests import planted_decoders
-from tests.conftest import ROOT
+from tests.conftest import CLEAN, ROOT
 from tests.test_media import encoded, noise
 from tests.test_sound import encoded as encoded_sound
 from tests.test_sound import speech_like, tone
@@ -170,13 +170,20 @@ def test_sounds_that_are_left_in_the_middle_leave_no_process() -> None:
     assert children_of(os.getpid()) == others
 
 
-def test_process_that_forked_does_not_share_its_parents_readers() -> None:
+def fork_after_reading() -> None:
+    """The child of a process that has a reader asks for a reader of its own, and its parent keeps the first."""
     read_picture(png(17))
-    pid = os.fork()
-    if not pid:
+    if not (pid := os.fork()):
         os._exit(0 if READERS.at_rest == [] and read_picture(png(19)).width == 19 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert read_picture(png(23)).width == 23
+
+
+def test_process_that_forked_does_not_share_its_parents_readers() -> None:
+    process = CLEAN.Process(target=fork_after_reading)
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
 
 
 # Its parent's end

@@ -1,6 +1,5 @@
 """What a run leaves when it goes wrong: numbers that are not finite, a full disk, a kill in the middle of a save."""
 
-import multiprocessing
 import os
 import resource
 import time
@@ -17,8 +16,8 @@ from torch.utils.data import DataLoader
 from multimodal_attn.errors import CheckpointError, TrainingError
 from tasks.guard import StopAtNaN
 from tasks.resume import AtomicCheckpointIO, find_checkpoint, read_checkpoint, remove_left_overs
+from tests.conftest import CLEAN
 
-FORK = multiprocessing.get_context("fork")  # a start of its own would take seconds
 NAN, INF = float("nan"), float("inf")
 
 
@@ -137,11 +136,11 @@ def save_for_ever(path: Path) -> None:
 
 
 def test_a_full_disk_costs_the_new_checkpoint_and_not_the_old_one(tmp_path: Path) -> None:
-    path, queue = tmp_path / "last.ckpt", FORK.SimpleQueue()
+    path, queue = tmp_path / "last.ckpt", CLEAN.SimpleQueue()
     AtomicCheckpointIO().save_checkpoint(checkpoint(), path)
-    process = FORK.Process(target=save_on_a_full_disk, args=(path, queue))
+    process = CLEAN.Process(target=save_on_a_full_disk, args=(path, queue))
     process.start()
-    process.join()
+    process.join(60)
     assert process.exitcode == 0
     line = queue.get()
     assert "was not saved" in line and "\n" not in line
@@ -153,7 +152,7 @@ def test_kills_during_saves_leave_a_whole_checkpoint_and_at_most_one_left_over(t
     path = tmp_path / "last.ckpt"
     AtomicCheckpointIO().save_checkpoint(checkpoint(1.0, 10**6), path)
     for wait in (0.1, 0.13, 0.17, 0.19, 0.23):
-        process = FORK.Process(target=save_for_ever, args=(path,))
+        process = CLEAN.Process(target=save_for_ever, args=(path,))
         process.start()
         time.sleep(wait)
         process.kill()
