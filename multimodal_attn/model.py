@@ -18,11 +18,11 @@ from multimodal_attn.errors import CheckpointError, ConfigError
 from multimodal_attn.language_model import LanguageModel, LanguageModelConfig, LanguageModelScorer
 from multimodal_attn.memory import Memory
 from multimodal_attn.scorers import Scorer
-from multimodal_attn.search import Hypotheses, SearchConfig, beam_search
+from multimodal_attn.search import Hypotheses, SearchConfig, beam_search, without_specials
 from multimodal_attn.senses import Geometry, build_encoder, sense_of
 from multimodal_attn.timing import said_tokens, token_spans, word_times
-from multimodal_attn.tokens import END, NEVER_SAID, NO_SPEECH, START, ids_to_text, spelled
-from multimodal_attn.trace import AttentionTrace, Origin, Token, Word
+from multimodal_attn.tokens import END, NEVER_SAID, NO_SPEECH, PAD, START, ids_to_text, spelled
+from multimodal_attn.trace import UNTOLD, AttentionTrace, Origin, Token, Word
 from multimodal_attn.word_model import WordModel, WordModelConfig, WordScorer
 
 N_ALTERNATIVES = 5
@@ -109,17 +109,22 @@ def decode(
     geometries: Sequence[Geometry],
     config: SearchConfig,
     origin: Origin,
+    weights: bool = True,
 ) -> list[AttentionTrace]:
     """Search the best sentence of every input, then read weights and probabilities off one teacher-forced pass.
 
     Inputs that have a speed are searched at all of the config's speeds, those that are looked at at all of its looks;
-    the trace is of the input as it is.
+    the trace is of the input as it is. Without `weights` it has none, and only the number of its tokens, so that the
+    pass is spared where words have no times.
     """
     reading = model.read(batch)
     change, amounts = _changes(model, config)
     readings = (reading if amount == 1 else model.read(change(batch, amount)) for amount in amounts)
     found = [search(model, each, config) for each in readings]
-    traces = trace_sentences(model, reading, agree(found, model.tokenizer, config.consensus), geometries, origin)
+    sentences = agree(found, model.tokenizer, config.consensus)
+    if not (weights or sense_of(model.encoder.sense).timed):
+        return bare_traces(model, sentences, geometries, origin)
+    traces = trace_sentences(model, reading, sentences, geometries, origin)
     if config.silence == 1 or (silence := model.silence(reading.source)) is None:
         return traces
     return [hush(trace, chance, config.silence) for trace, chance in zip(traces, silence.tolist(), strict=True)]
@@ -164,14 +169,17 @@ def trace_sentences(
     tokens = sentences.tokens
     before = torch.cat([torch.full_like(tokens[..., :1], START), tokens[..., :-1]], -1)
     features, weights = model.decoder.unroll(before, reading.source)
-    chances = model.decoder.logits(features).float().softmax(-1)  # (B, 1, T, V)
-    sayable = chances.index_fill(-1, torch.tensor(NEVER_SAID, device=chances.device), 0.0)
-    top, index = sayable.topk(min(N_ALTERNATIVES, chances.shape[-1] - len(NEVER_SAID)))
-    chosen = chances.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
-    rows = zip(tokens[:, 0].tolist(), chosen[:, 0].tolist(), top[:, 0].tolist(), index[:, 0].tolist(), strict=True)
+    real = tokens != PAD
+    logits = model.decoder.logits(features[real]).float()  # (n, V), of all sentences one after the other
+    total = logits.logsumexp(-1, keepdim=True)
+    chosen = logits.gather(-1, tokens[real].unsqueeze(-1)) - total
+    top, index = without_specials(logits).topk(min(N_ALTERNATIVES, logits.shape[-1] - len(NEVER_SAID)))
+    lengths = real.sum(-1).flatten().tolist()
+    steps = (each.split(lengths) for each in (tokens[real], chosen.squeeze(-1).exp(), (top - total).exp(), index))
+    rows = zip(*([part.tolist() for part in each] for each in steps), strict=True)
     maps, scores = weights[:, 0].float().cpu().numpy(), sentences.scores[:, 0].tolist()
     heard = model.ctc(reading.memory) if model.ctc else [None] * len(geometries)
-    check_numbers(sentences.scores[:, 0], chances, weights, *(heard if model.ctc else ()))
+    check_numbers(sentences.scores[:, 0], total, weights, *(heard if model.ctc else ()))
     traces = []
     for row, score, places, geometry, logp in zip(rows, scores, maps, geometries, heard, strict=True):
         said = _tokens(model.tokenizer, *row)
@@ -179,6 +187,21 @@ def trace_sentences(
         places = places[: len(said), :, : geometry.n_places]  # what is left out is padding
         words = _words(model, said, row[0], places, geometry, logp) if sense_of(geometry.kind).timed else ()
         traces.append(AttentionTrace(text, score, said, places, geometry, origin, words))
+    return traces
+
+
+def bare_traces(
+    model: Model, sentences: Hypotheses, geometries: Sequence[Geometry], origin: Origin
+) -> list[AttentionTrace]:
+    """The sentences (B, 1, T) without what a second pass would say of them."""
+    check_numbers(sentences.scores[:, 0])
+    rows = zip(sentences.tokens[:, 0].tolist(), sentences.scores[:, 0].tolist(), geometries, strict=True)
+    traces = []
+    for ids, score, geometry in rows:
+        n_tokens = ids.index(END)
+        nowhere = np.zeros((n_tokens, 0, geometry.n_places), np.float32)
+        text = ids_to_text(model.tokenizer, ids)
+        traces.append(AttentionTrace(text, score, (UNTOLD,) * n_tokens, nowhere, geometry, origin))
     return traces
 
 

@@ -23,6 +23,9 @@ class Token:
     alternatives: tuple[tuple[str, float], ...] = ()
 
 
+UNTOLD = Token("", 0.0)  # in the place of a token of which only the number is wanted
+
+
 @dataclass(frozen=True)
 class Word:
     """A word and when it was heard, in seconds of the sound.

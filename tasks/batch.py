@@ -11,7 +11,7 @@ from multimodal_attn import media, sound
 from multimodal_attn.errors import MediaError, UserError
 from multimodal_attn.predictor import Predictor, Segment, load, search_with
 from multimodal_attn.senses import sense_of
-from multimodal_attn.trace import AttentionTrace, Token, Word, join_traces
+from multimodal_attn.trace import UNTOLD, AttentionTrace, Word, join_traces
 from tasks.figures import FIRST_FIGURES, draw_figures, place_figures
 from tasks.found import MAX_TOLD, Found
 from tasks.inputs import Input, inputs_of
@@ -28,8 +28,6 @@ from tasks.writers import (
     make_folder,
     row_to_document,
 )
-
-FORGOTTEN = Token("", 0.0)  # in the place of a token of which only the number is wanted
 
 
 @dataclass(frozen=True)
@@ -147,7 +145,8 @@ def run_batch(batch: Batch, args: argparse.Namespace, options: dict[str, float |
     maker = {"sense": batch.sense, **asdict(origin), "attention": args.attention}
     failed, n_failed, cut = [], 0, []
     with open_writer(batch, maker) as write:
-        segments = read(predictor, batch.left(args.choice), args.batch_size, options)
+        weights = bool(args.attention or batch.figures or batch.pages)
+        segments = read(predictor, batch.left(args.choice), args.batch_size, options, weights)
         if batch.figures:
             segments = draw_figures(batch.figures, predictor, segments)
         if batch.pages:
@@ -164,7 +163,7 @@ def run_batch(batch: Batch, args: argparse.Namespace, options: dict[str, float |
 
 
 def read(
-    predictor: Predictor, inputs: Iterable[Input], batch_size: int, options: dict[str, float | None]
+    predictor: Predictor, inputs: Iterable[Input], batch_size: int, options: dict[str, float | None], weights: bool
 ) -> Iterator[tuple[Input, Segment]]:
     """The segments of all inputs, each with the input that it is of."""
     waiting: deque[Input] = deque()
@@ -174,7 +173,7 @@ def read(
             waiting.append(input)
             yield input.source
 
-    for segment in predictor.segments(sources(), batch_size, **options):
+    for segment in predictor.segments(sources(), batch_size, weights, **options):
         yield waiting[0], segment
         if segment.last:
             waiting.popleft()
@@ -225,7 +224,7 @@ def to_rows(segments: Iterable[tuple[Input, Segment]], attention: bool) -> Itera
 
 
 def forget_weights(trace: AttentionTrace) -> AttentionTrace:
-    tokens = (FORGOTTEN,) * len(trace.tokens)
+    tokens = (UNTOLD,) * len(trace.tokens)
     return replace(trace, tokens=tokens, weights=trace.weights[:, :0].copy())  # a view would keep all of them
 
 

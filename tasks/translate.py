@@ -81,7 +81,7 @@ def write_lines(
     """A line for every line, empty where it was or where it could not be translated. A file is written in the end."""
     outputs = place_lines(args, files)
     predictor = load_for("text", args, {"beam": args.beam})
-    segments = read(predictor, lines, args.batch_size, {"beam": args.beam})
+    segments = read(predictor, lines, args.batch_size, {"beam": args.beam}, False)
     failed: list[str] = []
     rows = tqdm(to_rows(segments, False), total=len(lines), unit="text", disable=None, file=sys.stderr)
     translated = to_lines(rows, to_line, failed)

@@ -67,7 +67,9 @@ class FakeBatchCaptioner:
     def pieces(self, source: Path) -> Iterator[Picture]:
         yield read_picture(source)
 
-    def segments(self, sources: Sequence[Path], batch_size: int, **options: float | None) -> Iterator[Segment]:
+    def segments(
+        self, sources: Sequence[Path], batch_size: int, weights: bool, **options: float | None
+    ) -> Iterator[Segment]:
         for source in sources:
             self.seen.append(source)
             try:

@@ -43,7 +43,9 @@ class FakeTranscriber:
     def pieces(self, source: Path) -> Iterator[Sound]:
         return read_pieces(source, PIECE)
 
-    def segments(self, sources: Sequence[Path], batch_size: int, **options: float | None) -> Iterator[Segment]:
+    def segments(
+        self, sources: Sequence[Path], batch_size: int, weights: bool, **options: float | None
+    ) -> Iterator[Segment]:
         self.batch_size, self.options = batch_size, options
         for source in sources:
             results: list[AttentionTrace | MediaError] = []

@@ -34,7 +34,7 @@ class Unread:
         super().__init__()
         self.pause = pause
 
-    def segments(self, sources: Sequence[Path], batch_size: int, **options: object) -> Iterator[Segment]:
+    def segments(self, sources: Sequence[Path], batch_size: int, weights: bool, **options: object) -> Iterator[Segment]:
         for source in sources:
             n_pieces = self.n_pieces(source)
             for n in range(n_pieces):

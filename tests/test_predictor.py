@@ -39,6 +39,21 @@ def test_a_picture_gets_the_same_caption_alone_and_in_any_company(tiny_checkpoin
                 assert np.abs(one.weights - other.weights).max() < 1e-4
 
 
+def test_without_weights_the_same_is_said_for_less(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = load(tiny_checkpoint)
+    pictures = [predictor.read(noise(n)) for n in range(5)]
+    traced = predictor.batch(pictures)
+    monkeypatch.setattr(predictor.model.decoder, "unroll", None)  # the second pass
+    for one, other in zip(traced, predictor.batch(pictures, weights=False), strict=True):
+        assert (one.text, one.score, one.geometry, one.origin) == (
+            other.text,
+            other.score,
+            other.geometry,
+            other.origin,
+        )
+        assert other.weights.shape == (len(one.tokens), 0, one.geometry.n_places)
+
+
 def test_a_stream_goes_on_past_bad_files_in_order(tiny_checkpoint: Path, tmp_path: Path) -> None:
     paths = [tmp_path / f"{n}.png" for n in range(5)]
     for n, path in enumerate(paths):

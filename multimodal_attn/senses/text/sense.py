@@ -12,7 +12,7 @@ from multimodal_attn.senses.text.geometry import TextGeometry
 from multimodal_attn.senses.text.media import Source, Text, read_text, text_files
 from multimodal_attn.tokens import PAD
 
-AHEAD = 4  # batches that are read before they are sorted by length
+AHEAD = 16  # batches that are read before they are sorted by length
 
 
 def read(source: Source, model: Any) -> Text:
