@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from multimodal_attn.allocator import keep_freed_memory
 from multimodal_attn.errors import CheckpointError, UserError
 from multimodal_attn.threads import spin_little
 
@@ -54,6 +55,7 @@ def read_password(file: str | None) -> str | None:
 
 def main(arguments: list[str] | None = None) -> int:
     spin_little()
+    keep_freed_memory()
     parser = argparse.ArgumentParser(
         description="Caption photographs, transcribe speech, translate, and see where it came from."
     )

@@ -163,6 +163,8 @@ def load(path: str | Path, device: str = "cpu") -> Predictor:
     """Open a checkpoint folder. Raises CheckpointError when it is missing, damaged, or of another format."""
     folder = Path(path)
     model, search, config = load_checkpoint(folder)
+    if hasattr(model.encoder, "fold"):
+        model.encoder.fold()
     try:
         model.to(device)
     except (RuntimeError, AssertionError) as error:

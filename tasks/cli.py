@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from multimodal_attn.allocator import keep_freed_memory
 from multimodal_attn.errors import UserError
 from multimodal_attn.threads import spin_little
 
@@ -80,6 +81,7 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point of `multimodal-attn`; returns the exit status, 2 for a mistake of the user."""
     argv = sys.argv[1:] if argv is None else argv
     spin_little()
+    keep_freed_memory()
     warnings.filterwarnings("ignore", module="PIL")  # about damage that we report ourselves
     try:
         return run(argv)

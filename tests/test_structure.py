@@ -19,6 +19,7 @@ KINDS = {path.parent.name for path in ROOT.glob("multimodal_attn/senses/*/__init
 LAYERS = (
     {"errors"},
     {
+        "allocator",
         "configs",
         "containers",
         "ffmpeg_sound",

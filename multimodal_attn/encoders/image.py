@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_attn.encoders.centres import resampling
+from multimodal_attn.encoders.folding import fold_batch_norms
 from multimodal_attn.encoders.framing import Framing, PicturePlaces
 from multimodal_attn.encoders.self_attention import GridSelfAttention
 from multimodal_attn.encoders.trunks import build_trunk, trunk_maps
@@ -123,6 +124,12 @@ class ImageEncoder(nn.Module):
                 if isinstance(module, nn.Conv2d) and module.groups > 1:
                     module.requires_grad_(False)
         self.train(self.training)
+
+    def fold(self) -> None:
+        """For an encoder that is not trained any more: the same maps, up to rounding, in less time."""
+        size = self.config.size
+        colours = torch.linspace(-2, 2, 3 * size * size, device=self.mean.device).view(1, 3, size, size)
+        fold_batch_norms(self.trunk, lambda: self.trunk(colours.contiguous(memory_format=torch.channels_last)))
 
     @property
     def start(self) -> np.ndarray:
