@@ -70,9 +70,10 @@ def main(arguments: list[str] | None = None) -> int:
 
     # after the options, so that --help and mistakes answer at once
     from multimodal_attn.ui.app import launch
-    from multimodal_attn.ui.senses import SENSES, Later
+    from multimodal_attn.ui.pages import PAGES
+    from multimodal_attn.ui.readers import Later
 
-    bundled = {task: sense.bundled(CHECKPOINTS) for task, sense in SENSES.items()}
+    bundled = {task: page.bundled(CHECKPOINTS) for task, page in PAGES.items()}
     readers = {task: Later(folder) for task, folder in bundled.items() if folder}
     try:
         allowed = access(options)  # before a model is read
@@ -80,7 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
             from multimodal_attn.predictor import load
 
             predictor = load(options.checkpoint)
-            readers[tab_of(predictor, SENSES)] = predictor
+            readers[tab_of(predictor, PAGES)] = predictor
         launch(readers, options.host, options.port, **allowed)
     except UserError as error:
         print(f"app.py: {error}", file=sys.stderr)
@@ -88,11 +89,11 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def tab_of(predictor: Any, senses: Mapping[str, Any]) -> str:
+def tab_of(predictor: Any, pages: Mapping[str, Any]) -> str:
     """The task whose tab a model belongs to. Raises CheckpointError where there is none."""
     task = predictor.config["task"]
-    if task not in senses or senses[task].kind != predictor.sense:
-        raise CheckpointError(f"{predictor.name} is a model for {task!r:.99}; the page shows {' and '.join(senses)}")
+    if task not in pages or pages[task].kind != predictor.sense:
+        raise CheckpointError(f"{predictor.name} is a model for {task!r:.99}; the page shows {' and '.join(pages)}")
     return task
 
 

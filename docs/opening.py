@@ -1,7 +1,7 @@
 """Writes the example that a tab of the app opens with, from a released checkpoint.
 
     python docs/opening.py checkpoints/captioning-flickr8k photo.jpg --by "A. Photographer, CC BY 2.0" --url https://...
-    python docs/opening.py checkpoints/whisper-tiny.en multimodal_attn/ui/static/sisters.flac
+    python docs/opening.py checkpoints/whisper-tiny.en multimodal_attn/senses/sound/static/sisters.flac
 
 A photograph needs a licence that lets it be passed on, and its maker's name. An example belongs to the checkpoint that
 made it: when that is replaced, write it anew.
@@ -11,8 +11,9 @@ import argparse
 from pathlib import Path
 
 from multimodal_attn.predictor import load
-from multimodal_attn.ui.opening import STATIC, opening_json
+from multimodal_attn.ui.opening import opening_json
 from multimodal_attn.viewer.share import inline_media
+from multimodal_attn.viewer.sources import static_of
 
 
 def main() -> None:
@@ -28,7 +29,7 @@ def main() -> None:
     media = inline_media(predictor.sense, predictor.read(options.source))
     if options.by:
         media["credit"] = {"by": options.by, "url": options.url}
-    path = STATIC / f"opening-{predictor.sense}.json"
+    path = static_of(predictor.sense) / "opening.json"
     path.write_text(opening_json(media, trace.to_dict()), "utf-8")
     print(f"{path}: {trace.text}")
 

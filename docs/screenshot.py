@@ -15,7 +15,8 @@ from playwright.sync_api import Page, sync_playwright
 
 from multimodal_attn.predictor import load
 from multimodal_attn.ui.app import start
-from multimodal_attn.ui.senses import SENSES, Sense
+from multimodal_attn.ui.page import Page as SensePage
+from multimodal_attn.ui.pages import PAGES
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -37,7 +38,7 @@ def main() -> None:
         scheme = "dark" if options.dark else "light"
         page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme=scheme)
         page.goto(app.local_url)
-        print(show_example(page, SENSES[task], options.example, options.word))
+        print(show_example(page, PAGES[task], options.example, options.word))
         page.screenshot(path=options.out)
         browser.close()
     app.close()
@@ -49,7 +50,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def show_example(page: Page, sense: Sense, example: str | None, word: str | None) -> str:
+def show_example(page: Page, sense: SensePage, example: str | None, word: str | None) -> str:
     """The sentence of an example, once it is on the page with a word pinned and the pointer out of the way."""
     page.get_by_role("tab", name=sense.tab).click()
     page.get_by_role("button", name=example or next(iter(sense.examples))).click()

@@ -24,13 +24,21 @@ from PIL import Image
 import app as command
 from multimodal_attn.errors import CheckpointError, UserError
 from multimodal_attn.media import read_picture
+from multimodal_attn.senses.picture.page import PAGE as PICTURE
+from multimodal_attn.senses.picture.viewer import PREVIEW_SIDE, picture_media
+from multimodal_attn.senses.sound.page import PAGE as SOUND
+from multimodal_attn.senses.sound.viewer import MAX_FRAMES, sound_media
 from multimodal_attn.sound import RATE, Sound
 from multimodal_attn.trace import AttentionTrace
-from multimodal_attn.ui.app import answer, start
+from multimodal_attn.ui.app import start
 from multimodal_attn.ui.limits import Room, room
-from multimodal_attn.ui.senses import ASSETS, PICTURE, SENSES, SOUND, STATIC, Later
-from multimodal_attn.viewer.payloads import MAX_FRAMES, PREVIEW_SIDE, complete, picture_media, sound_media
+from multimodal_attn.ui.page import ASSETS
+from multimodal_attn.ui.pages import PAGES
+from multimodal_attn.ui.readers import Later
+from multimodal_attn.ui.tab import answer
+from multimodal_attn.viewer.payloads import complete
 from multimodal_attn.viewer.share import inline
+from multimodal_attn.viewer.sources import static_of
 from tests.fake_captioner import FakeCaptioner, planted_trace
 from tests.fake_listener import SECONDS, FakeListener, heard_trace, tone
 
@@ -96,10 +104,10 @@ def test_small_pictures_are_not_enlarged():
     assert (media["width"], media["height"]) == (1, 1)
 
 
-def test_the_examples_come_with_gradio_or_with_the_window():
-    homes = (ASSETS, STATIC)
-    for path in (path for sense in SENSES.values() for path in sense.files):
-        assert path.is_file() and any(path.is_relative_to(home) for home in homes)
+def test_the_examples_come_with_gradio_or_with_their_sense():
+    for page in PAGES.values():
+        homes = (ASSETS, static_of(page.kind))
+        assert all(path.is_file() and any(path.is_relative_to(home) for home in homes) for path in page.files)
 
 
 def test_sounds_are_labelled_with_the_words_that_the_file_says_were_spoken_and_with_who_spoke_them():

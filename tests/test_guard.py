@@ -12,10 +12,10 @@ from PIL import Image
 
 import app as command
 from multimodal_attn.media import read_picture
+from multimodal_attn.senses.picture.viewer import image_to_jpeg
 from multimodal_attn.ui.app import Address, start
 from multimodal_attn.ui.events import NO_EVENT, NO_FILE
 from multimodal_attn.ui.limits import Room, room
-from multimodal_attn.viewer.payloads import image_to_jpeg
 from tests.fake_captioner import FakeCaptioner
 from tests.fake_translator import FakeTranslator
 

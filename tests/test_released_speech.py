@@ -5,9 +5,9 @@ import pytest
 import soundfile
 
 from multimodal_attn.predictor import Predictor, load
+from multimodal_attn.senses.sound.page import PAGE
 from multimodal_attn.sound import RATE
 from multimodal_attn.trace import AttentionTrace
-from multimodal_attn.ui.senses import SOUND
 from tasks.speech.datasets import load_utterances
 from tasks.speech.metrics import speech_scores
 from tasks.training import released_config
@@ -86,7 +86,7 @@ def test_most_words_of_new_readers_are_understood_and_heard_in_order(predictor: 
 @english
 @pytest.mark.parametrize("text", ["what time is it now", "my mother has two sisters and one brother"])
 def test_the_examples_of_the_app_are_understood(text: str, predictor: Predictor) -> None:
-    (path,) = (path for name, path in SOUND.examples.items() if text in name)
+    (path,) = (path for name, path in PAGE.examples.items() if text in name)
     assert predictor(path).text == text
 
 
@@ -100,7 +100,7 @@ def test_the_examples_of_the_app_are_understood(text: str, predictor: Predictor)
     ],
 )
 def test_the_examples_of_the_app_are_written_with_capitals_and_signs(text: str, predictor: Predictor) -> None:
-    (path,) = (path for name, path in SOUND.examples.items() if text[:-1].lower() in name)
+    (path,) = (path for name, path in PAGE.examples.items() if text[:-1].lower() in name)
     trace = predictor(path)
     assert trace.text == text and all(word.probability > 0.5 for word in trace.words)
     assert [(word.start < word.end) for word in trace.words] == [True] * len(text.split())

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from multimodal_attn.predictor import Predictor, load
+from multimodal_attn.senses.text.page import PAGE
 from multimodal_attn.senses.text.sense import tokenize
-from multimodal_attn.ui.senses import TEXT
 from tasks.translation.alignment import judge, main, read_aligned
 from tasks.translation.datasets import load_pairs
 from tasks.translation.metrics import translation_scores
@@ -33,7 +33,7 @@ def test_a_folder_is_small_and_names_no_place_of_one_machine(name: str) -> None:
     assert sum(path.stat().st_size for path in folder.iterdir()) < 15e6
     config = json.loads((folder / "config.json").read_text())
     assert config["task"] == "translation" and "/home" not in str(config) and "/work" not in str(config)
-    assert name in TEXT.checkpoints
+    assert name in PAGE.checkpoints
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,13 @@
 """The example that a tab opens with: a finished trace of the bundled checkpoint, so nobody waits for the first."""
 
 import json
-from pathlib import Path
 
-STATIC = Path(__file__).parent / "static"
+from multimodal_attn.viewer.sources import static_of
 
 
 def opening_of(kind: str, checkpoint: str) -> dict:
     """What a payload holds more when the viewer is still empty; nothing for a checkpoint that has no example here."""
-    path = STATIC / f"opening-{kind}.json"
+    path = static_of(kind) / "opening.json"
     if not path.is_file():
         return {}
     opening = json.loads(path.read_text("utf-8"))

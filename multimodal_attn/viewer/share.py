@@ -2,38 +2,16 @@
 
 import base64
 import html
-import json
 import mimetypes
 import re
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from multimodal_attn.errors import ConfigError
 from multimodal_attn.senses import sense_of
 from multimodal_attn.trace import AttentionTrace
 from multimodal_attn.viewer.payloads import new_id
-
-STATIC = Path(__file__).parent / "static"
-SCRIPTS = (
-    *("trace.js", "grid.js", "time.js", "colours.js"),
-    *("state.js", "picture.js", "player.js", "sound.js", "text.js", "draw.js", "health.js"),
-    *("save.js", "share.js", "walk.js", "viewer.js"),
-)
-
-
-def read_static(*names: str) -> str:
-    return "\n".join((STATIC / name).read_text("utf-8") for name in names)
-
-
-def read_scripts() -> str:
-    """The body of the function that brings a viewer to life; it can make pages as `shared_page` does."""
-    return f"const SHARED = {to_script(read_static('shared.html'))};\n{read_static(*SCRIPTS)}"
-
-
-def to_script(value: object) -> str:
-    """JSON that may stand in a script of a page: nothing in it ends the script."""
-    return json.dumps(value).replace("<", "\\u003c")
+from multimodal_attn.viewer.sources import read_markup, read_scripts, read_static, read_style, to_script
 
 
 def inline(content: bytes, name: str) -> dict:
@@ -58,8 +36,8 @@ def shared_page(media: dict, trace: AttentionTrace) -> str:
     parts = {
         "kind": media["kind"],
         "title": html.escape(trace.text or media["name"]),
-        "style": f"{read_static('theme.css')}\n#viewer {{ {read_static('viewer.css')} }}",
-        "viewer": read_static("viewer.html"),
+        "style": f"{read_static('theme.css')}\n#viewer {{ {read_style()} }}",
+        "viewer": read_markup(),
         "payload": to_script({"id": new_id(), "media": media, "trace": trace.to_dict()}),
         "script": read_scripts(),
     }

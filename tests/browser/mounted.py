@@ -2,7 +2,7 @@
 
 from playwright.sync_api import Locator, Page
 
-from multimodal_attn.viewer.share import read_scripts, read_static
+from multimodal_attn.viewer.sources import read_markup, read_scripts, read_static, read_style, static_of
 
 MOUNT = """([js, payload]) => {
   const element = document.querySelector("#viewer");
@@ -13,7 +13,7 @@ MOUNT = """([js, payload]) => {
 
 
 def mount(page: Page, payload: dict) -> None:
-    html, style, script = read_static("viewer.html"), read_static("viewer.css"), read_scripts()
+    html, style, script = read_markup(), read_style(), read_scripts()
     page.set_content(f"<style>{read_static('theme.css')} #viewer {{ {style} }}</style><div id='viewer'>{html}</div>")
     page.evaluate(MOUNT, [script, payload])
 
@@ -28,7 +28,8 @@ def selected(page: Page) -> list[str]:
 
 def pure(page: Page, call: str, *arguments):
     """What a function of the scripts that need no page answers."""
-    scripts = read_static("trace.js", "grid.js", "time.js", "colours.js")
+    own = [static_of("picture") / "grid.js", static_of("sound") / "time.js"]
+    scripts = "\n".join([read_static("trace.js", "colours.js"), *(path.read_text("utf-8") for path in own)])
     return page.evaluate(
         "([js, arguments]) => new Function('arguments', js)(arguments)", [f"{scripts}\nreturn {call}", arguments]
     )

@@ -43,11 +43,12 @@ def test_the_photo_names_its_maker_and_leads_nowhere_but_there(page):
 
 
 def test_the_page_opens_with_what_its_checkpoint_made_and_with_nothing_of_another(page, tmp_path, monkeypatch):
-    monkeypatch.setattr("multimodal_attn.ui.opening.STATIC", tmp_path)
+    monkeypatch.setattr("multimodal_attn.ui.opening.static_of", lambda kind: tmp_path / kind)
+    (tmp_path / "picture").mkdir()
     trace = planted_trace().to_dict()
     for checkpoint, n_words in ((FakeCaptioner.name, len(WORDS)), ("another", 0)):
         made = trace | {"origin": {"checkpoint": checkpoint, "sha256": "", "options": {}}}
-        (tmp_path / "opening-picture.json").write_text(opening_json(opened(CREDIT)["media"], made))
+        (tmp_path / "picture" / "opening.json").write_text(opening_json(opened(CREDIT)["media"], made))
         app = start({"captioning": FakeCaptioner()}, port=0)
         page.goto(app.local_url)
         page.wait_for_load_state("networkidle")

@@ -9,8 +9,9 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from multimodal_attn.media import read_picture
+from multimodal_attn.senses.picture.viewer import picture_media
+from multimodal_attn.senses.sound.viewer import sound_media
 from multimodal_attn.sound import Sound
-from multimodal_attn.viewer.payloads import picture_media, sound_media
 from multimodal_attn.viewer.share import inline, shared_page
 from tests.browser.mounted import selected, words
 from tests.fake_captioner import HEIGHT, HOSTILE, WIDTH, WORDS, planted_trace

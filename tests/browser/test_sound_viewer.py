@@ -8,9 +8,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from multimodal_attn.senses.sound.geometry import SoundGeometry
+from multimodal_attn.senses.sound.viewer import sound_media
 from multimodal_attn.sound import Sound
 from multimodal_attn.trace import AttentionTrace
-from multimodal_attn.viewer.payloads import sound_media
 from multimodal_attn.viewer.share import inline
 from tests.browser.mounted import mount, pure, selected, words
 from tests.fake_captioner import HOSTILE

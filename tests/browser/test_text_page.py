@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from multimodal_attn.ui.senses import SENTENCES
+from multimodal_attn.senses.text.page import SENTENCES
 from multimodal_attn.viewer.share import shared_page
 from tests.browser.mounted import mount, pure
 from tests.browser.test_shared_page import DROP
 from tests.fake_captioner import HOSTILE
-from tests.fake_translator import GEOMETRY, PLACES, SENTENCE, TextGeometry, read_trace
+from tests.fake_translator import PLACES, SENTENCE, TextGeometry, read_trace
 
 WORDS = ["汤", "姆", "追", "杰瑞", "。"]
 PIECES = ["Tom", "chas", "es", "Jerry", "."]
@@ -140,4 +140,3 @@ def test_capitals_of_every_language_keep_their_places(page):
         page, "layTokens('İstanbul ist groß.', [{text: '▁İstanbul'}, {text: '▁ist'}, {text: '▁groß'}, {text: '.'}])"
     )
     assert [each["before"] + each["text"] for each in laid["laid"]] == ["İstanbul", " ist", " groß", "."]
-    assert GEOMETRY.n_places == pure(page, "nPlacesOf({spans: [[0, 3], [4, 8], [8, 10], [11, 16], [16, 17]]})")

@@ -35,7 +35,7 @@ SENSE = Sense(
     batch=batch,
     figure="multimodal_attn.render.panels.render_picture",
     maps="multimodal_attn.senses.picture.maps.draw_maps",
-    media="multimodal_attn.viewer.payloads.picture_media",
+    media="multimodal_attn.senses.picture.viewer.picture_media",
     original=lambda picture: picture.image,
     at_look=at_look,
 )

@@ -1,21 +1,20 @@
-// What belongs to the page as a whole: a picture or a sound may be pasted or dropped anywhere, what cannot be one is
-// refused in the viewer's own line, a hidden tab falls silent, and the example buttons get names.
-() => {
-  const KINDS = {
-    picture: { types: /^image\//, wanted: "not a picture; take a JPEG, PNG, WEBP, GIF, BMP or TIFF file" },
-    sound: { types: /^(audio\/|video\/(ogg|webm))/, wanted: "not a sound; take a WAV, FLAC, OGG, Opus or MP3 file" },
-  };
-  const TABS = { picture: 0, sound: 1, text: 2 }; // a text is written, not dropped
+// What belongs to the page as a whole: a file may be pasted or dropped anywhere, what no sense accepts is refused in the
+// viewer's own line, a hidden tab falls silent, and the example buttons get names.
+// tabs: [{kind, accepts, wanted}] in their order; of a sense that takes no file `accepts` is empty.
+(tabs) => {
+  const kinds = tabs.map(({ kind }) => kind);
+  const dropped = tabs.filter(({ accepts }) => accepts);
+  const isOf = ({ accepts }, { type, name }) => new RegExp(accepts).test(type) || new RegExp(accepts).test(name);
   const inputOf = (kind) => document.querySelector(`#${kind}-drop input[type=file]`);
   const isShown = (kind) => document.querySelector(`#${kind}-viewer`)?.offsetParent;
   const viewerOf = (kind) => document.querySelector(`#${kind}-viewer .viewer`);
-  const shownKind = () => Object.keys(KINDS).find(isShown) ?? "picture";
+  const shownTab = () => dropped.find(({ kind }) => isShown(kind)) ?? dropped[0];
 
   // Hands a file to the drop area of its kind, as if chosen there. A tab is drawn when it is first opened.
   async function give(files) {
     if (!files?.length) return;
     if (files[0].type === "text/html") return openShared(files[0]);
-    const kind = Object.keys(KINDS).find((kind) => KINDS[kind].types.test(files[0].type)) ?? shownKind();
+    const { kind } = dropped.find((tab) => isOf(tab, files[0])) ?? shownTab();
     openTab(kind);
     for (let frames = 300; frames && !inputOf(kind); frames--) await new Promise(requestAnimationFrame);
     const input = inputOf(kind);
@@ -26,34 +25,34 @@
     input.dispatchEvent(new Event("change", { bubbles: true }));
   }
 
-  const openTab = (kind) => isShown(kind) || document.querySelectorAll("#senses [role=tab]")[TABS[kind]].click();
+  const openTab = (kind) => isShown(kind) || document.querySelectorAll("#senses [role=tab]")[kinds.indexOf(kind)].click();
 
   // A page that the viewer saved: nothing of it goes to the server, and nothing of it is run.
   async function openShared(file) {
     const saved = new DOMParser().parseFromString(await file.text(), "text/html").querySelector("script#shared");
-    const kind = Object.keys(TABS).find((kind) => saved?.dataset.kind === kind) ?? shownKind();
+    const kind = kinds.find((kind) => saved?.dataset.kind === kind) ?? shownTab().kind;
     openTab(kind);
     for (let frames = 300; frames && !viewerOf(kind); frames--) await new Promise(requestAnimationFrame);
     viewerOf(kind)?.dispatchEvent(new CustomEvent("shared", { detail: { name: file.name, text: saved?.textContent } }));
   }
 
-  function refusal({ name, type, size }, kind) {
+  function refusal(file, tab) {
     const limit = window.gradio_config?.max_file_size ?? Infinity;
-    if (!KINDS[kind].types.test(type)) return `${name}: ${KINDS[kind].wanted}`;
-    if (size > limit) return `${name}: larger than ${limit / 1e6} MB; save it smaller`;
+    if (!isOf(tab, file)) return `${file.name}: ${tab.wanted}`;
+    if (file.size > limit) return `${file.name}: larger than ${limit / 1e6} MB; save it smaller`;
   }
 
   // Before Gradio sees the file, for it would put the name into the page as markup.
   function guard(event) {
-    const kind = Object.keys(KINDS).find((kind) => event.target === inputOf(kind));
-    const line = kind && event.target.files[0] && refusal(event.target.files[0], kind);
+    const tab = dropped.find(({ kind }) => event.target === inputOf(kind));
+    const line = tab && event.target.files[0] && refusal(event.target.files[0], tab);
     if (!line) return;
     event.stopPropagation();
-    viewerOf(kind).dispatchEvent(new CustomEvent("problem", { detail: line }));
+    viewerOf(tab.kind).dispatchEvent(new CustomEvent("problem", { detail: line }));
   }
 
   function nameExamples() {
-    const pictures = document.querySelectorAll("#picture-examples img");
+    const pictures = document.querySelectorAll(".examples img");
     for (const picture of pictures) picture.alt = decodeURI(picture.src).replace(/.*\/|\.\w+$/g, "");
     if (pictures.length) watcher.disconnect();
   }

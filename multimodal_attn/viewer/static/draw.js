@@ -38,18 +38,22 @@ function nothing() {
   return trace().note ? `There is nothing to read here: the ${view.complete.media.kind} is ${trace().note}.` : sense().nothing;
 }
 
+function noMaps() {
+  return `This model has no attention: it takes ${sense().names.whole} in as a whole, so there is no map to show.`;
+}
+
 function detail() {
   const { tokens } = trace();
   if (!tokens.length) return [node("p", nothing())];
   if (view.place !== null && view.hovered === null) return placeDetail(tokens, view.place);
   if (current() !== null) return tokenDetail(tokens[current()], factsOn(current()));
-  return [node("p", hasMaps() ? sense().hint : sense().noMaps)];
+  return [node("p", hasMaps() ? sense().hint : noMaps())];
 }
 
 function factsOn(token) {
   const elsewhere = hasMaps() ? shareElsewhere(mapOf(token)) : 0; // half floats sum to 1 within less than 0.02
   const away = `${percent(elsewhere)} of the attention is not on the ${view.complete.media.kind}`;
-  const width = widthOf(token), wide = width === null ? [] : [sense().wide(width, trace().geometry)];
+  const width = widthOf(token), wide = width === null ? [] : [sense().wide(width)];
   return [...sense().facts(token), ...wide, ...(elsewhere > 0.02 ? [away] : [])];
 }
 

@@ -16,11 +16,11 @@ function figuresOf({ evenness, change, coverage, monotonicity }, { one, many, wh
 // null where nothing was measured, or there is only one place.
 function widthOf(token) {
   const nats = view.head === "mean" ? trace().health?.entropy[token] : entropyOf(mapOf(token));
-  return nats === undefined || nPlacesOf(trace().geometry) < 2 ? null : Math.exp(nats);
+  return nats === undefined || view.weights.nPlaces < 2 ? null : Math.exp(nats);
 }
 
 // The same as a share of the input.
-const shareOfInput = (token) => Math.min(widthOf(token) / nPlacesOf(trace().geometry), 1);
+const shareOfInput = (token) => Math.min(widthOf(token) / view.weights.nPlaces, 1);
 
 function showHealth() {
   const { health } = trace(), measured = widthOf(0) !== null;

@@ -28,7 +28,7 @@ async function toDataUrl(url) {
 
 async function sharedPage() {
   const { id, media } = view.complete;
-  const inlined = media.file ? { file: { url: await toDataUrl(media.file.url) } } : {}; // a text is no file
+  const inlined = media.file ? { file: { url: await toDataUrl(media.file.url) } } : {}; // some are no files
   const payload = toScript({ id, media: { ...media, ...inlined }, trace: trace() });
   return fillIn(SHARED, { ...sources(), payload, kind: media.kind, title: escaped(trace().text || media.name) });
 }
@@ -36,9 +36,7 @@ async function sharedPage() {
 // The payload of a saved page. It may come from anybody: nothing of it is run, and its media are in it.
 function readShared(text) {
   const payload = JSON.parse(text);
-  const { kind, file, text: written } = payload.media;
-  const isWhole = kind === "text" ? typeof written === "string" && !file : /^data:(image|audio)\//.test(file.url);
-  if (!(kind in senses()) || !isWhole) throw new TypeError("no media of ours");
+  if (!senses[payload.media.kind]?.isWhole(payload.media)) throw new TypeError("no media of ours");
   return { id: payload.id, media: payload.media, trace: payload.trace };
 }
 

@@ -1,8 +1,5 @@
 // The state of one viewer. `element`, `props` and `watch` come from Gradio; all scripts stand in one function body, this
-// one and trace.js before the senses, viewer.js last.
-//
-// A sense (picture.js, sound.js, text.js) is what differs between them: its texts, `show(media, trace)` for what goes on the
-// stage, `draw()` for what depends on the token or place pointed at, and what a click, a key and a save do.
+// one before the senses, viewer.js last.
 
 const part = (name) => element.querySelector(`[data-part="${name}"]`);
 const viewer = part("viewer"), sentence = part("sentence");
@@ -17,15 +14,26 @@ const view = {
   head: "mean",
   smooth: true,
   strength: 1,
-  // of a sound:
-  seconds: 0, // its length
-  nColumns: 0, // pixels along its time axis
-  times: [], // [start, end] of every token
-  drawn: null, // what the rows were drawn for
 };
 
-const senses = () => ({ picture, sound, text });
-const sense = () => senses()[viewer.dataset.kind];
+// A sense is what differs between them. The script of each adds its own: its texts, `show(media, trace)` for what goes on
+// the stage, `draw()` for what depends on the token or place pointed at, `figure()` for what is saved as PNG; further
+//   names     what one token, many, and the whole of an input are called
+//   unit      (geometry) -> what the legend's share is of
+//   wide      (n) -> in words that so many places share a token's attention
+//   crowd     (place) -> the heading of the tokens that look there most
+// and where it is otherwise than here:
+const plain = {
+  spot: () => "", // (token) -> where it looks, said aloud
+  facts: () => [], // (token) -> lines beside it
+  pick: (token) => (token === view.pinned ? null : token), // a click on it; a second one lets go
+  keys: {}, // what further keys do
+  smooths: false, // its maps can be drawn smooth
+  isWhole: ({ file }) => /^data:(image|audio)\//.test(file.url), // media of a saved page, which must not fetch anything
+};
+
+const senses = {}; // by their kinds
+const sense = () => senses[viewer.dataset.kind];
 const trace = () => view.complete.trace;
 const current = () => view.hovered ?? view.playing ?? view.pinned;
 const hasMaps = () => view.weights.nHeads > 0;

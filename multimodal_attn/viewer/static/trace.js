@@ -62,10 +62,6 @@ function nameOf(text) {
   return { name: MARKS[word] ?? word, isMark: word in MARKS };
 }
 
-function nPlacesOf({ rows, cols, n_places: n, spans }) {
-  return spans?.length ?? n ?? rows * cols;
-}
-
 // Small letters where there is one for one: of a dotted capital I there are two, and places would shift.
 function lowered(text) {
   return Array.from(text, (letter) => (letter.toLowerCase().length === letter.length ? letter.toLowerCase() : letter)).join("");

@@ -8,7 +8,7 @@
 async function load() {
   const payload = props.value;
   if (!payload) return;
-  viewer.dataset.kind = payload.media?.kind ?? payload.kind ?? viewer.dataset.kind;
+  showKind(payload.media?.kind ?? payload.kind ?? viewer.dataset.kind);
   showProblem(payload.problem ?? "");
   showQueue(payload.before ?? 0);
   if (payload.before) return bringIntoSight(); // what is shown stays
@@ -22,6 +22,13 @@ async function load() {
 async function loadTrace({ file, ...payload }) {
   const trace = await (await fetch(file.url)).json();
   if (props.value.id === payload.id) showTrace({ ...payload, trace }); // else it was overtaken
+}
+
+function showKind(kind) {
+  viewer.dataset.kind = kind;
+  for (const stage of viewer.querySelectorAll("[data-for]")) stage.hidden = stage.dataset.for !== kind;
+  part("invitation").textContent = sense().invitation;
+  part("drawing").hidden = !sense().smooths;
 }
 
 function showProblem(text) {
@@ -56,7 +63,7 @@ function showTrace(payload) {
   Object.assign(view, { complete: payload, weights: decodeWeights(payload.trace.weights) });
   if (isNew) stopWalking();
   if (isNew) Object.assign(view, { hovered: null, playing: null, pinned: null, place: null, head: "mean" });
-  viewer.dataset.kind = payload.media.kind;
+  showKind(payload.media.kind);
   viewer.dataset.state = "ready";
   viewer.dataset.maps = hasMaps() && payload.trace.tokens.length ? "yes" : "no";
   sense().show(payload.media, payload.trace);

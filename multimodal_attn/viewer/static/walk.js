@@ -24,12 +24,8 @@ function stopWalking() {
 
 for (const act of ["pointerdown", "pointermove", "keydown", "focusin"]) viewer.addEventListener(act, stopWalking);
 
-// What is shown is no answer to a file of the person's, and whose picture it is.
-function showOpening({ opening, media }) {
+// What is shown is no answer to a file of the person's.
+function showOpening({ opening }) {
   part("opening").textContent = opening ? sense().opening : "";
   part("opening").hidden = !opening;
-  const { by = "", url = "" } = media.credit ?? {};
-  part("credit").textContent = by && `Photo: ${by}`;
-  part("credit").hidden = !by;
-  if (/^https:\/\//.test(url)) part("credit").href = url;
 }

@@ -1,25 +1,24 @@
 // The sense of sight: a photograph on the stage, and the map of a token over it as a grid of cells.
 
-const picture = {
+senses.picture = {
+  ...plain,
+  invitation: "Drop a photograph anywhere on this page, paste one, or take an example.",
   waiting: "Looking\u00a0…",
-  noMaps: "This model has no attention: it takes the picture in as a whole, so there is no map to show.",
   opening: "An example. Each word lights where the model looked as it wrote it, which need not be why. Drop a photo of your own.",
   hint: "Point at a word to see where the model looked, or at the picture to see which words looked there.",
   sentence: "The caption, word by word",
   nothing: "The model found no words for this picture.",
   unit: () => "of the word’s attention, per cell",
   spot: (token) => spotOf(indexOfMost(mapOf(token)), trace().geometry),
-  facts: () => [],
   names: { one: "a word", many: "words", whole: "the picture" },
-  wide: (n, geometry) => `looks at about ${Math.round(n)} of ${nPlacesOf(geometry)} cells`,
+  wide: (n) => `looks at about ${Math.round(n)} of ${view.weights.nPlaces} cells`,
   crowd: () => "Looked here most", // above the tokens with most weight at a place
   show: showPicture,
   draw() {
     drawMap();
     drawCell();
   },
-  pick: (token) => (token === view.pinned ? null : token), // a second click lets go
-  keys: {},
+  smooths: true,
   figure: drawOnSheet,
 };
 
@@ -34,6 +33,13 @@ function showPicture(media, shown) {
   const zoom = Math.ceil(1024 / Math.max(media.width, media.height)); // so that the cells of a small picture stay sharp
   Object.assign(canvas, { width: media.width * zoom, height: media.height * zoom });
   stage.style.setProperty("--ratio", media.width / media.height);
+  showCredit(media.credit ?? {});
+}
+
+function showCredit({ by = "", url = "" }) {
+  part("credit").textContent = by && `Photo: ${by}`;
+  part("credit").hidden = !by;
+  if (/^https:\/\//.test(url)) part("credit").href = url;
 }
 
 function drawMap() {

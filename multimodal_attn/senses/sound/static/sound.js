@@ -1,18 +1,27 @@
 // The sense of hearing: a spectrogram on the stage, the weights of a token over and under it, and those of all tokens as
 // rows below, on one axis of time.
 
-const sound = {
+const heard = {
+  seconds: 0, // the length of the sound
+  nColumns: 0, // pixels along its time axis
+  times: [], // [start, end] of every token
+  drawn: null, // what the rows were drawn for
+};
+
+senses.sound = {
+  ...plain,
+  invitation: "Drop a recording anywhere on this page, speak into the microphone, or take an example.",
   waiting: "Listening\u00a0…",
-  noMaps: "This model has no attention: it takes the sound in as a whole, so there are no weights to show.",
   opening: "An example. Each word lights where the model listened as it wrote it, which need not be why. Drop a recording of your own, or speak.",
   hint: "Press play, or point at a word to see where the model listened. A click plays the word.",
   sentence: "The transcript, token by token",
   nothing: "The model heard no words in this sound.",
   unit: ({ step }) => `of the token’s attention, per ${Math.round(1000 * step)}\u2009ms`,
-  spot: (token) => (view.times[token] ? `heard at ${clock(view.times[token][0], 2)} seconds` : ""),
+  spot: (token) => (heard.times[token] ? `heard at ${clock(heard.times[token][0], 2)} seconds` : ""),
   facts: factsOf,
   names: { one: "a token", many: "tokens", whole: "the sound" },
-  wide: (n, { step }) => `listens to about ${clock(n * step, 2)}\u2009s`,
+  smooths: true,
+  wide: (n) => `listens to about ${clock(n * trace().geometry.step, 2)}\u2009s`,
   crowd: (place) => `Listened most at ${clock(middle(placeSpan(trace().geometry, place)), 2)}\u2009s`,
   show: showSound,
   draw() {
@@ -38,13 +47,13 @@ function showSound(media, shown) {
   if (audio.getAttribute("src") !== media.file.url) audio.src = media.file.url;
   const isLong = media.seconds > 15; // then the track is wider than its window, which scrolls
   track.style.minWidth = isLong ? `${3 * media.seconds}rem` : "";
-  Object.assign(view, { seconds: media.seconds, drawn: null, nColumns: Math.round(Math.min(Math.max(96 * media.seconds, 1200), 8000)) });
+  Object.assign(heard, { seconds: media.seconds, drawn: null, nColumns: Math.round(Math.min(Math.max(96 * media.seconds, 1200), 8000)) });
   paintPitches(media);
   const marks = ticksOf(media.seconds, isLong ? media.seconds : 9);
   part("axis").replaceChildren(...marks.map((second) => axisMark(second, media.seconds)));
   const nRows = shown && hasMaps() ? shown.tokens.length : 0;
   rows.style.height = `${Math.min(Math.max(nRows * 18, nRows && 54), 252)}px`;
-  view.times = shown ? tokenTimes(shown, view.weights) : [];
+  heard.times = shown ? tokenTimes(shown, view.weights) : [];
   part("labels").replaceChildren(...(nRows ? rowLabels(shown) : []));
   moveCursor();
 }
@@ -61,7 +70,7 @@ function paintPitches({ seconds, spectrogram: { shape: [nPitches, nFrames], step
   const upright = Array.from(levels, (_, i) => levels[(nPitches - 1 - Math.floor(i / nFrames)) * nFrames + (i % nFrames)]);
   const colours = Array.from({ length: 256 }, (_, level) => colourAt(LOUDNESS, level / 255));
   const pixels = pixelsToCanvas(pixelsOf(upright, (level) => colours[level]), nFrames, nPitches);
-  const shown = Object.assign(part("pitches"), { width: view.nColumns, height: 2 * nPitches });
+  const shown = Object.assign(part("pitches"), { width: heard.nColumns, height: 2 * nPitches });
   const pen = shown.getContext("2d");
   pen.imageSmoothingQuality = "high";
   pen.drawImage(pixels, 0, 0, ((nFrames * step) / seconds) * shown.width, shown.height); // the last frame may reach beyond
@@ -85,17 +94,17 @@ function rowLabels({ tokens, words = [] }) {
 // ---- weights
 
 const columnsOf = (token) =>
-  alongTime(mapOf(token), { ...trace().geometry, seconds: view.seconds }, view.nColumns, view.smooth);
+  alongTime(mapOf(token), { ...trace().geometry, seconds: heard.seconds }, heard.nColumns, view.smooth);
 
 // Thinner than over a picture, for a spectrogram is dark by itself.
 function drawVeil() {
-  const veil = Object.assign(part("veil"), { width: view.nColumns, height: 1 });
+  const veil = Object.assign(part("veil"), { width: heard.nColumns, height: 1 });
   if (current() === null || !hasMaps()) return;
-  veil.getContext("2d").putImageData(new ImageData(mapPixels(columnsOf(current()), 0.8 * view.strength), view.nColumns, 1), 0, 0);
+  veil.getContext("2d").putImageData(new ImageData(mapPixels(columnsOf(current()), 0.8 * view.strength), heard.nColumns, 1), 0, 0);
 }
 
 function drawCurve() {
-  const curve = Object.assign(part("curve"), { width: view.nColumns, height: 96 });
+  const curve = Object.assign(part("curve"), { width: heard.nColumns, height: 96 });
   if (current() === null || !hasMaps()) return;
   const columns = columnsOf(current()), most = largest(columns) || 1;
   const pen = curve.getContext("2d");
@@ -106,13 +115,13 @@ function drawCurve() {
 // All tokens at once; drawn anew only when that would change it.
 function drawMatrix() {
   const drawn = JSON.stringify([view.head, view.smooth]);
-  if (view.drawn === drawn || !hasMaps() || !trace().tokens.length) return;
-  view.drawn = drawn;
-  const { tokens } = trace(), matrix = Object.assign(part("matrix"), { width: view.nColumns, height: tokens.length });
+  if (heard.drawn === drawn || !hasMaps() || !trace().tokens.length) return;
+  heard.drawn = drawn;
+  const { tokens } = trace(), matrix = Object.assign(part("matrix"), { width: heard.nColumns, height: tokens.length });
   tokens.forEach((_, token) => {
     const columns = columnsOf(token), most = largest(columns) || 1;
     const pixels = pixelsOf(columns, (weight) => colourAt(OPAQUE, weight / most));
-    matrix.getContext("2d").putImageData(new ImageData(pixels, view.nColumns, 1), 0, token);
+    matrix.getContext("2d").putImageData(new ImageData(pixels, heard.nColumns, 1), 0, token);
   });
 }
 
@@ -127,41 +136,41 @@ function drawMarks() {
   for (const label of part("labels").children) {
     label.classList.toggle("on", at !== null && at >= label.dataset.first && at < label.dataset.last);
   }
-  if (view.place === null && at !== null && view.times[at]) reveal(view.times[at][0]);
+  if (view.place === null && at !== null && heard.times[at]) reveal(heard.times[at][0]);
 }
 
 // Lays a mark over a stretch of time, or hides it.
 function span(mark, stretch) {
   mark.hidden = stretch === null;
   if (!stretch) return;
-  const [from, to] = stretch.map((second) => Math.min(Math.max(second / view.seconds, 0), 1));
+  const [from, to] = stretch.map((second) => Math.min(Math.max(second / heard.seconds, 0), 1));
   Object.assign(mark.style, { left: `${100 * from}%`, width: `${100 * (to - from)}%` });
 }
 
 // Scrolls a long sound so that a moment is in sight.
 function reveal(second) {
-  const window = part("window"), x = (second / view.seconds) * track.offsetWidth;
+  const window = part("window"), x = (second / heard.seconds) * track.offsetWidth;
   if (x < window.scrollLeft || x > window.scrollLeft + window.clientWidth - 24) window.scrollLeft = x - window.clientWidth / 4;
 }
 
 function factsOf(token) {
   const word = wordOf(trace(), token);
-  if (!word) return view.times[token] ? [`heard at ${clock(view.times[token][0], 2)}\u2009s`] : [];
-  const heard = (from, to) => `${clock(from, 2)} – ${clock(to, 2)}\u2009s`;
+  if (!word) return heard.times[token] ? [`heard at ${clock(heard.times[token][0], 2)}\u2009s`] : [];
+  const during = (from, to) => `${clock(from, 2)} – ${clock(to, 2)}\u2009s`;
   const piece = word.last - word.first > 1 ? [`in “${word.text}”`] : [];
-  return [...piece, `heard ${heard(word.start, word.end)}`, ...(word.ctc ? [`CTC says ${heard(...word.ctc)}`] : [])];
+  return [...piece, `heard ${during(word.start, word.end)}`, ...(word.ctc ? [`CTC says ${during(...word.ctc)}`] : [])];
 }
 
 const secondOf = ({ clientX }) => {
   const { left, width } = track.getBoundingClientRect();
-  return ((clientX - left) / width) * view.seconds;
+  return ((clientX - left) / width) * heard.seconds;
 };
 
 pointAt(track, (event) => placeAtTime(trace().geometry, secondOf(event)));
 track.addEventListener("click", (event) => {
   const row = rows.contains(event.target) ? rowOf(event) : null;
   if (row === null) seek(secondOf(event));
-  else pin(sound.pick(row));
+  else pin(senses.sound.pick(row));
 });
 
 function rowOf({ clientY }) {

@@ -25,20 +25,20 @@ function hear(token) {
 // The stretch of time that a token is heard in: its word's.
 function sliceOf(token) {
   const word = wordOf(trace(), token);
-  return word ? [word.start, word.end] : view.times[token];
+  return word ? [word.start, word.end] : heard.times[token];
 }
 
 function seek(second) {
   stopAt = null;
-  audio.currentTime = Math.min(Math.max(second, 0), view.seconds);
+  audio.currentTime = Math.min(Math.max(second, 0), heard.seconds);
   moveCursor();
 }
 
 function moveCursor() {
   const now = audio.currentTime;
   part("cursor").hidden = !now && audio.paused;
-  part("cursor").style.left = `${Math.min(100 * (now / view.seconds), 100)}%`;
-  part("clock").textContent = `${clock(now)} / ${clock(view.seconds)}\u2009s`;
+  part("cursor").style.left = `${Math.min(100 * (now / heard.seconds), 100)}%`;
+  part("clock").textContent = `${clock(now)} / ${clock(heard.seconds)}\u2009s`;
 }
 
 function follow() {
@@ -46,8 +46,8 @@ function follow() {
   if (stopAt !== null && audio.currentTime >= stopAt) audio.pause();
   moveCursor();
   if (audio.paused) return;
-  if (view.seconds > 15) reveal(audio.currentTime);
-  const playing = view.complete ? tokenAtTime(view.times, audio.currentTime) : null;
+  if (heard.seconds > 15) reveal(audio.currentTime);
+  const playing = view.complete ? tokenAtTime(heard.times, audio.currentTime) : null;
   if (playing !== view.playing) change({ playing });
   requestAnimationFrame(follow);
 }

@@ -1,9 +1,10 @@
 // The sense of reading: the source with its pieces shaded by the weights of a token, and below it all weights as a table:
 // the source across, the translation down. Both sides can be pointed at.
 
-const text = {
+senses.text = {
+  ...plain,
+  invitation: "Write a sentence and press Enter, or take an example.",
   waiting: "Reading\u00a0…",
-  noMaps: "This model has no attention: it takes the sentence in as a whole, so there are no weights to show.",
   opening: "An example. Each word lights the words that the model looked at as it wrote it, which need not be why. Write a sentence of your own.",
   hint: "Point at a word of the translation to see where the model read, or at the source to see which words read there.",
   sentence: "The translation, token by token",
@@ -12,15 +13,14 @@ const text = {
   spot: (token) => `read at ${quoted(indexOfMost(mapOf(token)))}`,
   facts: (token) => (hasMaps() ? [`read most at ${quoted(indexOfMost(mapOf(token)))}`] : []),
   names: { one: "a token", many: "tokens", whole: "the source" },
-  wide: (n, geometry) => `reads about ${Number(n.toPrecision(2))} of ${nPlacesOf(geometry)} pieces`,
+  wide: (n) => `reads about ${Number(n.toPrecision(2))} of ${view.weights.nPlaces} pieces`,
   crowd: (place) => `Read most at ${quoted(place)}`,
   show: showText,
   draw() {
     drawSource();
     drawAlignment();
   },
-  pick: (token) => (token === view.pinned ? null : token),
-  keys: {},
+  isWhole: ({ text, file }) => typeof text === "string" && !file,
   figure: drawAlignmentOnSheet,
 };
 
@@ -107,7 +107,7 @@ alignment.addEventListener("pointerleave", (event) => {
 });
 alignment.addEventListener("click", (event) => {
   const token = rowAt(event);
-  if (token !== null) pin(text.pick(token));
+  if (token !== null) pin(sense().pick(token));
 });
 
 // ---- the figure: the table in ink, with both sentences on its axes, so that it prints

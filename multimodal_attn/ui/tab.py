@@ -1,0 +1,96 @@
+"""One tab of the page: what goes in on the left, the viewer on the right."""
+
+import html
+import logging
+from collections.abc import Iterator
+
+import gradio as gr
+
+from multimodal_attn.errors import UserError
+from multimodal_attn.ui.events import NO_FILE, Forged
+from multimodal_attn.ui.line import Line, in_turn
+from multimodal_attn.ui.opening import opening_of
+from multimodal_attn.ui.page import Page
+from multimodal_attn.ui.pages import known_files
+from multimodal_attn.ui.readers import Reader
+from multimodal_attn.ui.viewer import build_viewer, keep
+from multimodal_attn.viewer.payloads import complete, problem, waiting
+
+FACTS = "{by} by <b>{name}</b>. {expect}<br>Everything runs on this computer; no {kind} leaves it."
+EVENTS = {
+    "api_visibility": "private",
+    "concurrency_limit": None,  # the line lets in one at a time, and tells the others
+    "show_progress": "hidden",
+    "trigger_mode": "always_last",
+}
+
+
+def answer(page: Page, reader: Reader, source: str) -> Iterator[dict]:
+    """Payloads of one input: the input itself at once, then its trace; or the problem, in one line."""
+    name = page.name_of(source)
+    try:
+        media = page.media(source, keep)
+        yield waiting(media)
+        yield complete(media, reader(source), keep)
+    except UserError as error:
+        yield problem(str(error).replace(source, name))  # the folder means nothing to the reader
+    except Exception:
+        logging.exception("%s failed on %s", reader.name, source)
+        yield problem(f"{name}: the model failed on this {page.kind}; the terminal has the details")
+
+
+def answer_upload(page: Page, reader: Reader, source: str) -> Iterator[dict]:
+    """As `answer`, for a path that came over the network: once more, whatever let it pass before."""
+    try:
+        known_files().check(source)
+    except Forged as error:
+        yield problem(str(error))
+    else:
+        yield from answer(page, reader, source)
+
+
+def build_tab(page: Page, reader: Reader, line: Line) -> None:
+    with gr.Row(elem_classes="columns"):
+        with gr.Column(elem_classes="rail", scale=0, min_width=264):
+            drop = page.drop()
+            examples = build_examples(page)
+            name, expect = html.escape(reader.name), page.checkpoints.get(reader.name, "")
+            facts = FACTS.format(by=page.by, name=name, expect=expect, kind=page.kind)
+            gr.HTML(facts, elem_classes="facts", apply_default_css=False)
+        with gr.Column(elem_classes="result-column", scale=1):
+            viewer = build_viewer(page.kind, opening_of(page.kind, reader.name), elem_id=f"{page.kind}-viewer")
+    sources = list(page.examples.values())
+
+    def on_file(source: str | None) -> Iterator[tuple[dict, None]]:
+        for payload in in_turn(line, answer_upload(page, reader, source)) if source else ():
+            yield payload, None  # None empties the drop area for the next file
+
+    def on_text(text: str) -> Iterator[dict]:
+        yield from in_turn(line, answer(page, reader, text)) if text and text.strip() else ()
+
+    def on_example(index: int) -> Iterator[dict]:
+        if index not in range(len(sources)):
+            yield problem(NO_FILE)
+        else:
+            yield from in_turn(line, answer(page, reader, str(sources[index])))
+
+    for event in page.events:
+        brought = (on_text, drop, viewer) if page.written else (on_file, drop, [viewer, drop])
+        getattr(drop, event)(*brought, **EVENTS)
+    examples.click(on_example, examples, viewer, **EVENTS)
+
+
+def build_examples(page: Page) -> gr.Dataset:
+    """As small pictures, or by their labels; the page is told their number alone."""
+    labels = list(page.examples)
+    shown = page.examples.values() if page.thumbnails else labels
+    return gr.Dataset(
+        components=[(gr.Image if page.thumbnails else gr.Textbox)(render=False, show_label=False)],
+        samples=[[str(example)] for example in shown],
+        sample_labels=None if page.thumbnails else labels,
+        type="index",
+        label=f"Examples {page.source}",
+        visible=bool(labels),
+        elem_id=f"{page.kind}-examples",
+        elem_classes=["examples", "thumbnails" if page.thumbnails else "labelled"],
+    )
