@@ -5,7 +5,7 @@ import shutil
 import socket
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Page
+from playwright.sync_api import ConsoleMessage, Page, expect
 
 from tests.browser.pictured import show
 from tests.fake_captioner import FakeCaptioner, planted_trace
@@ -15,6 +15,7 @@ from tests.fake_translator import FakeTranslator
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # one that beeps, and needs no permission
 MICROPHONE = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+expect.set_options(timeout=30_000)  # on a busy machine the first picture alone takes seconds
 ELSEWHERE = re.compile(r"^(https?|wss?)://(?!127\.0\.0\.1[:/])")
 
 
