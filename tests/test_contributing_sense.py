@@ -1,8 +1,9 @@
-"""The guide to adding a sense, followed to the letter in a copy of the project, where it is trained and drawn."""
+"""The guide to adding a sense, followed to the letter in a copy of the project: it is trained, drawn and shown."""
 
 import difflib
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.test_contributing import patch, run, section
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PACKAGES = ("multimodal_attn", "tasks")
 MOST_LINES = 3
 TRAIN = ["--model.schedule.lr", "0.01", "--trainer.max_steps", "10", "--trainer.logger", "false"]
@@ -35,7 +37,7 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Path:
             there = copy / path.relative_to(ROOT)
             there.parent.mkdir(parents=True, exist_ok=True)
             there.symlink_to(path)
-    blocks = re.findall(r"^`(\S+?\.py)`.*?```(\w+)\n(.*?)```", section("Adding a sense"), re.M | re.DOTALL)
+    blocks = re.findall(r"^`(\S+?\.(?:py|js|html))`.*?```(\w+)\n(.*?)```", section("Adding a sense"), re.M | re.DOTALL)
     for name, kind, code in blocks:
         file = copy / name
         if kind == "diff":
@@ -45,7 +47,8 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Path:
             patch(file, code)
         else:
             file.parent.mkdir(parents=True, exist_ok=True)
-            (file.parent / "__init__.py").touch()
+            if file.suffix == ".py":
+                (file.parent / "__init__.py").touch()
             file.write_text(code, encoding="utf-8")
     rows = []
     for n in range(17):
@@ -63,8 +66,8 @@ def test_a_sense_costs_shared_code_three_lines_at_most(followed: Path) -> None:
     changed = [
         path
         for name in PACKAGES
-        for path in (followed / name).rglob("*.py")
-        if not path.is_symlink() and (ROOT / path.relative_to(followed)).exists()
+        for path in (followed / name).rglob("*")
+        if path.is_file() and not path.is_symlink() and (ROOT / path.relative_to(followed)).exists()
     ]
     lines = []
     for path in changed:
@@ -73,15 +76,32 @@ def test_a_sense_costs_shared_code_three_lines_at_most(followed: Path) -> None:
     assert len(changed) == 2 and 0 < len(lines) <= MOST_LINES
 
 
-def test_a_sense_is_trained_for_ten_steps_exported_opened_and_drawn(followed: Path) -> None:
+@pytest.fixture(scope="module")
+def trained(followed: Path) -> Path:
+    """The same, with a checkpoint folder `released` of ten steps."""
     done = run(followed, "-m", "tasks.cli", "trends", "fit", "--data.root", ".", *TRAIN)
     assert done.returncode == 0, done.stderr[-3000:]
     export = ["export", "--ckpt_path", "run/checkpoints/last.ckpt", "--out", "released"]
     exported = run(followed, "-m", "tasks.cli", "trends", *export)
     assert exported.returncode == 0, exported.stderr[-3000:]
-    used = run(followed, "-c", USE)
+    return followed
+
+
+def test_a_sense_is_trained_for_ten_steps_exported_opened_and_drawn(trained: Path) -> None:
+    used = run(trained, "-c", USE)
     assert used.returncode == 0, used.stderr[-3000:]
     (kind, (n_tokens, n_heads, n_places), size, monotonicity), mistakes = map(json.loads, used.stdout.splitlines())
-    assert (kind, n_heads) == ("series", 1) and n_places == len((followed / "0.series").read_text().split()) // 5
+    assert (kind, n_heads) == ("series", 1) and n_places == len((trained / "0.series").read_text().split()) // 5
     assert size[0] >= 60 * n_tokens and (monotonicity is None) == (n_tokens < 2)
     assert "no such file" in mistakes[0] and "not a series" in mistakes[1]
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="needs Chromium on the PATH")
+def test_a_sense_is_shown_in_the_page_and_in_a_saved_one(trained: Path) -> None:
+    looked = run(trained, str(ROOT / "tests" / "shown_sense.py"), CHROMIUM)
+    assert looked.returncode == 0, looked.stderr[-3000:]
+    seen = json.loads(looked.stdout.splitlines()[-1])
+    assert seen["wrong"] == [] and seen["tokens"]
+    for shown in (seen["page"], seen["saved"]):
+        assert shown["words"] == seen["tokens"] and shown["brightest"] == seen["strongest"]
+        assert "sure" in shown["detail"] and "stretches" in shown["detail"] and shown["others_are_hidden"]

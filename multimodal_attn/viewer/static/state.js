@@ -24,6 +24,7 @@ const view = {
 //   crowd     (place) -> the heading of the tokens that look there most
 // and where it is otherwise than here:
 const plain = {
+  opening: "An example. Each word lights where the model looked as it wrote it, which need not be why.",
   spot: () => "", // (token) -> where it looks, said aloud
   facts: () => [], // (token) -> lines beside it
   pick: (token) => (token === view.pinned ? null : token), // a click on it; a second one lets go
