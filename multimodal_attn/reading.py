@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from threading import BoundedSemaphore, Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL.Image import frombytes
@@ -30,8 +30,19 @@ from multimodal_attn.sound import MAX_PIECE_SECONDS, Sound
 MODULE = "multimodal_attn.reading_process"
 MAX_AT_REST = 2
 CAN_START = hasattr(socket, "send_fds") and bool(sys.executable)  # not on Windows: there it is read in place
-SENSE = {"picture": "picture", "sound": "sound", "pieces": "sound"}
-ADVICE = {"picture": "a plain JPEG or PNG", "sound": "16-bit WAV", "pieces": "16-bit WAV"}
+
+
+class Way(NamedTuple):
+    """decoder: of reading_process.DECODERS. wanted: what a file should hold. plain: a form that is sure to be read."""
+
+    decoder: str
+    wanted: str
+    plain: str
+
+
+WHOLE_PICTURE = Way("picture_answers", "picture", "a plain JPEG or PNG")
+WHOLE_SOUND = Way("sound_answers", "sound", "16-bit WAV")
+IN_PIECES = Way("piece_answers", "sound", "16-bit WAV")
 
 
 def read_picture(source: media.Source, *, min_side_hint: int = 0) -> Picture:
@@ -41,7 +52,7 @@ def read_picture(source: media.Source, *, min_side_hint: int = 0) -> Picture:
         return media.read_picture(source, min_side_hint=min_side_hint)
     name = media.name_of(source)
     with READERS.at_once:
-        [(header, pixels)] = answers(source, "picture", name, min_side_hint)
+        [(header, pixels)] = answers(source, WHOLE_PICTURE, name, min_side_hint)
     image = frombytes("RGB", header["size"], pixels)
     return Picture(image, header["width"], header["height"], name, header["note"])
 
@@ -53,7 +64,7 @@ def read_sound(source: sound.Source) -> Sound:
         return sound.read_sound(source)
     name = sound.name_of(source)
     with READERS.at_once:
-        [(_, samples)] = answers(source, "sound", name)
+        [(_, samples)] = answers(source, WHOLE_SOUND, name)
     return Sound(np.frombuffer(samples, np.float32), 0.0, name)
 
 
@@ -65,16 +76,16 @@ def read_pieces(source: sound.Source, max_seconds: float = MAX_PIECE_SECONDS) ->
         yield from sound.read_pieces(source, max_seconds)
         return
     name = sound.name_of(source)
-    for header, samples in answers(source, "pieces", name, max_seconds):
+    for header, samples in answers(source, IN_PIECES, name, max_seconds):
         yield Sound(np.frombuffer(samples, np.float32), header["start"], name)
 
 
 def answers(
-    source: str | Path | bytes, kind: str, name: str, option: float = 0
+    source: str | Path | bytes, way: Way, name: str, option: float = 0
 ) -> Iterator[tuple[dict[str, Any], bytearray]]:
     """(header, payload) of each answer. A process whose answers were not all taken is ended: it would go on."""
-    request = {"kind": kind, "name": name, "option": option}
-    with BytesIO() if isinstance(source, bytes) else open_file(Path(source), name, SENSE[kind]) as file:
+    request = {"decoder": way.decoder, "name": name, "option": option}
+    with BytesIO() if isinstance(source, bytes) else open_file(Path(source), name, way.wanted) as file:
         process, at_rest = READERS.take(), False
         try:
             if isinstance(source, bytes):
@@ -85,7 +96,7 @@ def answers(
                 yield answer[:2]
             at_rest = True
         except (EOFError, OSError):
-            raise MediaError(f"{name}: {process.end()}; save it again as {ADVICE[kind]}") from None
+            raise MediaError(f"{name}: {process.end()}; save it again as {way.plain}") from None
         finally:
             READERS.give_back(process) if at_rest else process.end()
     if "message" in answer[0]:

@@ -54,8 +54,8 @@ def serve(parent: socket.socket) -> None:
         send(parent, {"kind": "error", "message": str(error)})
 
 
-def answers(file: BinaryIO, kind: str, name: str, option: float) -> Iterator[Answer]:
-    return ANSWERS[kind](file, name, option)
+def answers(file: BinaryIO, decoder: str, name: str, option: float) -> Iterator[Answer]:
+    return DECODERS[decoder](file, name, option)
 
 
 def picture_answers(file: BinaryIO, name: str, min_side: float) -> Iterator[Answer]:
@@ -72,11 +72,8 @@ def piece_answers(file: BinaryIO, name: str, max_seconds: float) -> Iterator[Ans
     yield from map(sound_answer, decode_pieces(file, name, max_seconds))
 
 
-ANSWERS: dict[str, Callable[[BinaryIO, str, float], Iterator[Answer]]] = {
-    "picture": picture_answers,
-    "sound": sound_answers,
-    "pieces": piece_answers,
-}
+Decoder = Callable[[BinaryIO, str, float], Iterator[Answer]]
+DECODERS: dict[str, Decoder] = {each.__name__: each for each in (picture_answers, sound_answers, piece_answers)}
 
 
 def sound_answer(sound: Sound) -> Answer:

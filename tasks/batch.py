@@ -11,7 +11,7 @@ from multimodal_attn import media, sound
 from multimodal_attn.errors import MediaError, UserError
 from multimodal_attn.predictor import Predictor, Segment, load, search_with
 from multimodal_attn.senses import sense_of
-from multimodal_attn.trace import UNTOLD, AttentionTrace, Word, join_traces
+from multimodal_attn.trace import UNTOLD, AttentionTrace, join_traces
 from tasks.figures import FIRST_FIGURES, draw_figures, place_figures
 from tasks.found import MAX_TOLD, Found
 from tasks.inputs import Input, inputs_of
@@ -229,21 +229,13 @@ def forget_weights(trace: AttentionTrace) -> AttentionTrace:
 
 
 def to_row(pieces: Sequence[AttentionTrace], attention: bool) -> Row:
-    """text, score, words where they have times, and a note if there is nothing in it; with attention the whole trace,
-    or that of every piece under `pieces`."""
+    """text, score, what else rows of the sense have, and a note if there is nothing in it; with attention the whole
+    trace, or that of every piece under `pieces`."""
     if attention and len(pieces) == 1:
         return pieces[0].to_dict()
     whole = join_traces([forget_weights(piece) for piece in pieces])
-    row: Row = {**sense_of(whole.geometry.kind).columns(whole), "text": whole.text, "score": whole.score}
-    if sense_of(whole.geometry.kind).timed:
-        row["words"] = [
-            {"text": word.text, "start": round(word.start, 3), "end": round(word.end, 3), **sureness(word)}
-            for word in whole.words
-        ]
+    row: Row = {"text": whole.text, "score": whole.score}
+    row |= {name: column(whole) for name, column in sense_of(whole.geometry.kind).columns.items()}
     if whole.note:
         row["note"] = whole.note
     return row | {"pieces": [piece.to_dict() for piece in pieces]} if attention else row
-
-
-def sureness(word: Word) -> dict[str, float]:
-    return {} if word.probability is None else {"probability": round(word.probability, 3)}

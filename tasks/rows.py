@@ -13,12 +13,14 @@ from typing import Any, BinaryIO
 
 from multimodal_attn.errors import UserError
 from multimodal_attn.files import printable, whole_file
+from multimodal_attn.senses import sense_of
 from tasks.outputs import Choice, check_not_read, made_otherwise, refusal
 from tasks.record import Maker, Record, State
 
 Row = dict[str, Any]  # path, and text, score, words, ... or error
 
 BEGINNING = b'{"path": "'  # of every row
+COLUMNS = {"path", "text", "score", "note", "pieces"}  # of any row; a sense may have further ones
 LONGEST = 1 << 28  # bytes of a row: ten hours of sound with its attention
 FLUSH_EVERY = 1.0  # seconds of rows that a power cut may cost
 
@@ -68,7 +70,7 @@ def is_torn(line: bytes) -> bool:
 
 
 def parse_row(line: bytes, sense: str) -> Row | None:
-    """A row as `caption` (sense picture) or `transcribe` (sound) write it; None for anything else."""
+    """A row as the command for this sense writes it; None for anything else."""
     try:
         row = json.loads(line) if line.startswith(BEGINNING) else None
     except (ValueError, RecursionError):
@@ -76,13 +78,14 @@ def parse_row(line: bytes, sense: str) -> Row | None:
     if not isinstance(row, dict):
         return None
     is_error = set(row) == {"path", "error"}
-    return row if is_error or ({"text", "score"} <= set(row) and sense_of(row) == sense) else None
+    return row if is_error or ({"text", "score"} <= set(row) and is_of(row, sense)) else None
 
 
-def sense_of(row: Row) -> str:
-    geometry = row.get("geometry")
-    kind = geometry.get("kind") if isinstance(geometry, dict) else None
-    return kind or ("sound" if "words" in row else "text" if "source" in row else "picture")
+def is_of(row: Row, sense: str) -> bool:
+    """By the geometry of its trace, or else by its columns."""
+    if isinstance(geometry := row.get("geometry"), dict):
+        return geometry.get("kind") == sense
+    return set(row) - COLUMNS == set(sense_of(sense).columns)
 
 
 class RowFile:

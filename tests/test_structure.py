@@ -1,6 +1,7 @@
 """Imports point only to the left, so that the core can be used, and understood, without what is built on it."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -149,12 +150,25 @@ ITEMS = {"Picture", "Sound", "Text", "SoundBatch", "TextBatch"}
 ITEMS |= {"PictureGeometry", "SoundGeometry", "TextGeometry", "ImageEncoder", "AudioEncoder", "TextEncoder"}
 
 
+def names_a_sense(node: ast.AST) -> bool:
+    """As a string, or as a constant: "sound", SOUND, pages.SOUND."""
+    if isinstance(node, ast.Constant):
+        return node.value in KINDS
+    name = getattr(node, "attr", getattr(node, "id", ""))
+    return name.isupper() and name.lower() in KINDS
+
+
 def asks_which_sense(node: ast.AST) -> bool:
-    """A comparison with the name of a sense, an isinstance of what one of them reads or gives, a union of two."""
-    if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Eq | ast.NotEq | ast.In | ast.NotIn):
+    """A comparison with the name of a sense, a table by their names, an isinstance of what one of them reads or gives,
+    a union of two."""
+    if isinstance(node, ast.Compare):
         right = node.comparators[0]
-        one_of = getattr(right, "elts", []) if isinstance(node.ops[0], ast.In | ast.NotIn) else [node.left, right]
-        return any(isinstance(each, ast.Constant) and each.value in KINDS for each in one_of)
+        is_among = isinstance(node.ops[0], ast.In | ast.NotIn)
+        return any(map(names_a_sense, getattr(right, "elts", []) if is_among else [node.left, right]))
+    if isinstance(node, ast.MatchValue):
+        return names_a_sense(node.value)
+    if isinstance(node, ast.Dict):
+        return sum(names_a_sense(key) for key in node.keys if key) > 1
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "isinstance":
         return any(isinstance(each, ast.Name) and each.id in ITEMS for each in ast.walk(node.args[1]))
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
@@ -164,23 +178,39 @@ def asks_which_sense(node: ast.AST) -> bool:
 
 def test_a_question_which_sense_it_is_is_seen() -> None:
     asked = ['kind == "sound"', 'x.kind in ("picture", "text")', "isinstance(x, Sound)", "isinstance(x, str | Sound)"]
+    asked += ["x is SOUND", 'match x:\n case "text": ...', '{"picture": f, "sound": g}[kind]', "x is not pages.TEXT"]
     for code in [*asked, "def f(x: Picture | Sound): ..."]:
         assert any(map(asks_which_sense, ast.walk(ast.parse(code)))), code
-    for code in ("kind == other", "isinstance(x, str)", "KINDS | {'picture': 1}", "x: Path | None", "'text' in row"):
+    for code in (
+        "kind == other",
+        "isinstance(x, str)",
+        "KINDS | {'picture': 1}",
+        "x: Path | None",
+        "'text' in row",
+        "{'text': t}",
+    ):
         assert not any(map(asks_which_sense, ast.walk(ast.parse(code)))), code
 
 
 def test_nobody_asks_which_sense_it_is() -> None:
-    """But the senses themselves, and the tasks that train each."""
-    homes = {("multimodal_attn", "senses", kind) for kind in KINDS}
-    homes |= {("tasks", task) for task in ("captioning", "speech", "translation")}
+    """But the senses themselves, and the table that names them."""
     asked = []
     for path in SOURCES:
         module = module_of(path)
-        if not {module[:2], module[:3]} & homes:
+        if module != ("multimodal_attn", "senses") and not set(module[2:3]) & KINDS:
             nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
             asked += [f"{path.relative_to(ROOT)}:{node.lineno}" for node in nodes if asks_which_sense(node)]
     assert asked == []
+
+
+def test_no_script_style_or_markup_asks_which_sense_it_is() -> None:
+    """By a name in quotes, or in that of a class or id; comments and sentences may speak of sounds."""
+    asks = re.compile(rf"""["'`#-]({"|".join(KINDS)})\b(?!/)""")
+    assert all(map(asks.search, ["kind === 'text'", "#sound-drop", '[data-kind="picture"]', ".for-text", "`text-x`"]))
+    shared = [path for name in ("viewer", "ui") for path in ROOT.glob(f"multimodal_attn/{name}/static/*")]
+    assert len(shared) > 10
+    found = [(path.name, found[0]) for path in shared for found in asks.finditer(path.read_text(encoding="utf-8"))]
+    assert found == []
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ class Sense:
     problem: why there is nothing to read in an item, if so. size: what the items of a batch should share. ahead: so
         many batches are read before they are sorted by it. at_speed: what the encoder takes, at another tempo.
     at_look: the same as seen otherwise, see SearchConfig.looks.
-    timed: words have times. columns: what a row of a trace has beside text and score.
+    timed: words have times. columns: what a row of a trace has beside text and score, by their names.
     """
 
     kind: str
@@ -80,7 +80,7 @@ class Sense:
     at_speed: Callable[[Any, float], Any] | None = None
     at_look: Callable[[Any, float], Any] | None = None
     timed: bool = False
-    columns: Callable[[Any], dict[str, Any]] = lambda trace: {}
+    columns: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
     configs: Mapping[str, type] = field(default_factory=dict)
 
     def config_of(self, name: Any) -> type:

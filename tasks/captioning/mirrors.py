@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from multimodal_attn.consensus import agree
-from multimodal_attn.encoders import ImageEncoder
 from multimodal_attn.errors import ConfigError
 from multimodal_attn.media import picture_files
 from multimodal_attn.model import Model, search, trace_sentences
@@ -27,8 +26,8 @@ def calibrate(model: Model, config: SearchConfig, paths: Sequence[Path]) -> None
     The arithmetic of the convolutions says on which pixels a place is centred; trained kernels lean to a side. Raises
     ConfigError for a model that reads no pictures, or where there are none.
     """
-    encoder = model.encoder
-    if not isinstance(encoder, ImageEncoder) or not model.n_heads:
+    encoder = model.encoder  # `start` says where its grid begins
+    if not model.n_heads or not hasattr(encoder, "start"):
         raise ConfigError("--calibrate is for models that look at pictures; leave it out")
     lean = (mirror_sums(model, config, paths) - 1) / 2 * encoder.config.size  # pixels of the input, (2,)
     encoder.config = replace(encoder.config, start=tuple(round(float(x), 1) for x in encoder.start - lean))

@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         predictor, times = load(args.checkpoint), load_word_times(args.times)
         examples = [example for example in load_utterances(args.data, args.split, "auto") if example.id in times]
-        if predictor.sense != "sound" or not examples:
+        if not predictor.via.timed or not examples:
             raise UserError("heads are chosen for a model of sounds, on utterances whose ids are in --times")
         maps = show_all(predictor.model.decoder)
         examples = examples[:: max(1, len(examples) // args.n)][: args.n]

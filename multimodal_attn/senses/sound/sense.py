@@ -46,6 +46,13 @@ def batch(sounds: Sequence[Sound], model: Any) -> tuple[SoundBatch, list[SoundGe
     return SoundBatch(samples, lengths), [model.encoder.geometry(len(sound.samples), sound.start) for sound in sounds]
 
 
+def word_rows(trace: Any) -> list[dict[str, Any]]:
+    """JSON-ready: every word with its start and end in seconds, and how probable it is where that is known."""
+    sure = ({} if word.probability is None else {"probability": round(word.probability, 3)} for word in trace.words)
+    times = ({"text": word.text, "start": round(word.start, 3), "end": round(word.end, 3)} for word in trace.words)
+    return [time | known for time, known in zip(times, sure, strict=True)]
+
+
 SENSE = Sense(
     kind="sound",
     item=Sound,
@@ -64,4 +71,5 @@ SENSE = Sense(
     ahead=AHEAD,
     at_speed=at_speed,
     timed=True,
+    columns={"words": word_rows},
 )

@@ -57,5 +57,5 @@ SENSE = Sense(
     problem=lambda text: text.problem,
     size=lambda text: len(text.text),
     ahead=AHEAD,
-    columns=lambda trace: {"source": trace.geometry.text},
+    columns={"source": lambda trace: trace.geometry.text},
 )
