@@ -4,20 +4,22 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.loggers import TensorBoardLogger
+from PIL import Image
+from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_only
 
 from multimodal_attn.health import summarise, widespread_fault
 from multimodal_attn.render import render_figure
 from multimodal_attn.senses import sense_of
 from multimodal_attn.trace import AttentionTrace
+from tasks.curves import RunCSVLogger
 from tasks.datamodule import Example
+from tasks.pictures import picture_keepers
 
 
 class ShowResults(Callback):
-    """After every validation: a few fixed sentences on the screen, and their attention pictures in TensorBoard."""
+    """After every validation: a few fixed sentences on the screen, and their attention pictures wherever the run's
+    loggers keep pictures."""
 
     def __init__(self, n_shown: int = 4) -> None:
         self.n_shown = n_shown
@@ -29,16 +31,33 @@ class ShowResults(Callback):
         for index in sorted(module.results)[: self.n_shown]:
             trace, example = module.results[index], module.examples[index]
             print(f"  {example.name}: {trace.text}")
-            self._draw(trainer, module, trace, example)
+            if keepers := picture_keepers(trainer.loggers):
+                figure = draw(trace, example, module)
+                for keep in keepers:
+                    keep(f"attention/{example.name}", figure, trainer.global_step, trainer.current_epoch)
 
-    def _draw(self, trainer: Trainer, module: Any, trace: AttentionTrace, example: Example) -> None:
-        loggers = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
-        if not loggers:
-            return
-        sense = sense_of(trace.geometry.kind)
-        figure = np.asarray(render_figure(trace, sense.original(sense.read(example.input, module.model))))
-        for logger in loggers:
-            logger.experiment.add_image(f"attention/{example.name}", figure, trainer.global_step, dataformats="HWC")
+
+def draw(trace: AttentionTrace, example: Example, module: Any) -> Image.Image:
+    sense = sense_of(trace.geometry.kind)
+    return render_figure(trace, sense.original(sense.read(example.input, module.model)))
+
+
+class CompileEncoder(Callback):
+    """Compiles the parts of the encoder in place, so that checkpoints keep their names."""
+
+    def on_fit_start(self, trainer: Trainer, module: Any) -> None:
+        for part in module.model.encoder.children():
+            part.compile()
+
+
+class DrawCurves(Callback):
+    """After every epoch: metrics.csv as a picture beside it."""
+
+    @rank_zero_only
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        for logger in trainer.loggers:
+            if isinstance(logger, RunCSVLogger):
+                logger.draw_curves()
 
 
 class AttentionHealth(Callback):

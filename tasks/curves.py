@@ -1,4 +1,4 @@
-"""metrics.csv of a run: on the disk with every checkpoint, and without a step twice where a run goes on."""
+"""metrics.csv of a run: on the disk with every checkpoint, no step twice where a run goes on, and as a picture."""
 
 import csv
 from pathlib import Path
@@ -10,6 +10,7 @@ from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 
 from multimodal_attn.files import write_whole
+from tasks.plots import draw_curves, read_curves
 
 FILE = "metrics.csv"
 
@@ -19,6 +20,13 @@ class RunCSVLogger(CSVLogger):
 
     def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
         self.save()
+
+    def draw_curves(self) -> None:
+        """Writes curves.png beside it."""
+        self.save()
+        path = Path(self.log_dir) / FILE
+        if path.exists():
+            draw_curves(read_curves(path)).save(path.with_name("curves.png"))
 
 
 class ContinuedCSVLogger(RunCSVLogger):

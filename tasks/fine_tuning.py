@@ -17,14 +17,20 @@ from tasks.resume import RUNS
 
 # little data makes few steps of small batches; the encoder is good already
 SCHEDULE = {"frozen_epochs": 0, "self_critical_epochs": 0, "lr": 2e-3, "encoder_lr": 1e-4, "warmup_steps": 20}
+# a published model has learned from far more, and forgets it at such rates; some of its tokens are never said
+SCHEDULE_OF_PUBLISHED = SCHEDULE | {"lr": 1e-5, "encoder_lr": 1e-5}
+LOSS_OF_PUBLISHED = {"label_smoothing": 0.0}
 N_EPOCHS = 10
 BATCH_SIZE = 8
 
 
 def fine_tuning_config(config: dict[str, Any], folder: Path, task: str, of_root: Collection[str]) -> dict[str, Any]:
-    """The config that a released model was trained with, made one to go on from it with other data."""
+    """The config that a released model was trained with, made one to go on from it with other data; one without `data`
+    is of a model that was not trained here."""
     model, data, trainer = (dict(config.get(name) or {}) for name in ("model", "data", "trainer"))
-    model |= {"encoder_from": None, "schedule": dict(model.get("schedule") or {}) | SCHEDULE}
+    schedule, loss = (SCHEDULE, {}) if data else (SCHEDULE_OF_PUBLISHED, LOSS_OF_PUBLISHED)
+    model |= {"encoder_from": None, "schedule": dict(model.get("schedule") or {}) | schedule}
+    model |= {"loss": dict(model.get("loss") or {}) | loss}
     data = {name: value for name, value in data.items() if name not in (*of_root, "root", "min_count", "val_share")}
     data |= {"batch_size": BATCH_SIZE} if "batch_size" in data else {}
     if "splice" in data.get("augmentation", {}):

@@ -97,6 +97,8 @@ class SequenceModule(pl.LightningModule):
             return  # the run's own checkpoint brings the whole model, see on_load_checkpoint
         if self.model is None and self.checkpoint:
             self.model = load_checkpoint(Path(self.checkpoint))[0].train()
+            if self.loss.ctc and not self.model.ctc:
+                raise ConfigError(f"model.loss.ctc: {self.checkpoint} has no CTC head; set it to 0")
             if self.trainer.training:
                 self.model = extend_vocabulary(self.model, self.trainer.datamodule.build_tokenizer()).train()
         elif self.model is None and self.trainer.training:

@@ -6,6 +6,7 @@ import tempfile
 import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,7 +22,7 @@ from multimodal_attn.configs import json_object
 from multimodal_attn.errors import CheckpointError, ConfigError, TrainingError
 from multimodal_attn.files import identity
 from tasks.bundled import TRAINED
-from tasks.callbacks import AttentionHealth, ShowResults, WriteResults
+from tasks.callbacks import AttentionHealth, CompileEncoder, DrawCurves, ShowResults, WriteResults
 from tasks.checks import CheckRun, plainly
 from tasks.collection import as_paths
 from tasks.curves import ContinuedCSVLogger, ForgetLaterSteps, RunCSVLogger
@@ -31,6 +32,11 @@ from tasks.outputs import identities
 from tasks.resume import RUNS, AtomicCheckpointIO, find_checkpoint, remove_left_overs
 from tasks.saving import LastCheckpoint, RestoreLoader
 
+COMPILE = (
+    "compile the encoder with torch.compile, which needs a C++ compiler and minutes at the start of every run; measure "
+    "whether it pays on your machine"
+)
+
 
 class KeepConfig(SaveConfigCallback):
     """Writes config.yaml into the run's folder, and the same text into every checkpoint, so that it resumes alone."""
@@ -39,16 +45,17 @@ class KeepConfig(SaveConfigCallback):
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
         if stage == "fit" and not self._is_read(folder / "config.yaml"):
-            (folder / "config.yaml").write_text(self._text())
+            (folder / "config.yaml").write_text(self.text)
 
     def _is_read(self, path: Path) -> bool:
         """Whether this is a config that the user wrote and gave to this run, with its comments and its order."""
         return identity(path) in identities(Path(str(each)) for each in self.config.get("config") or ())
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        checkpoint["config"] = self._text()
+        checkpoint["config"] = self.text
 
-    def _text(self) -> str:
+    @cached_property
+    def text(self) -> str:
         return self.parser.dump(self.config, skip_none=False)
 
 
@@ -72,6 +79,7 @@ class TaskCLI(LightningCLI):
         last = {"monitor": None, "filename": "last", "every_n_train_steps": 200}
         for name, options in ("best", shared | best), ("last", shared | last):
             parser.set_defaults({f"{name}.{key}": value for key, value in options.items()})
+        parser.add_argument("--compile", type=bool, default=False, help=COMPILE)
 
     def before_instantiate_classes(self) -> None:
         config = self.config[self.subcommand]
@@ -87,11 +95,12 @@ class TaskCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         config = self.config[self.subcommand]
         callbacks = [CheckRun(), RestoreLoader(), StopAtNaN(), ShowResults(), AttentionHealth(), WriteResults()]
+        callbacks += [CompileEncoder()] if config["compile"] else []
         if config["trainer"].get("logger") in (None, True):
             root, fit = config["trainer"]["default_root_dir"], self.subcommand == "fit"
             table = ContinuedCSVLogger if config["ckpt_path"] else RunCSVLogger
             kwargs["logger"] = [TensorBoardLogger(root, "", ""), table(root, "", "")] if fit else False
-            callbacks += [LearningRateMonitor("step"), ForgetLaterSteps()] if fit else []
+            callbacks += [LearningRateMonitor("step"), ForgetLaterSteps(), DrawCurves()] if fit else []
         self.trainer_defaults["callbacks"] = callbacks
         for saver in (self.config_init[self.subcommand][name] for name in ("best", "last")):
             # here and not in the config, so that a checkpoint may be resumed into another folder
@@ -190,7 +199,7 @@ def completed(argv: list[str], task: str, folder: Path, of_root: Collection[str]
     if not config:
         raise ConfigError(f"{name} carries no config; name one with --config")
     if is_elsewhere(args, config):
-        config["data"] = {name: value for name, value in config["data"].items() if name not in of_root}
+        config["data"] = {name: value for name, value in config.get("data", {}).items() if name not in of_root}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     return [args[0], "--config", str(folder / "config.yaml"), *args[1:]]
 
@@ -201,7 +210,7 @@ def tuning(args: list[str], task: str, folder: Path, of_root: Collection[str]) -
     start = Path(args[place + 1] if place + 1 < len(args) else "")
     if "--data.root" not in {arg.split("=")[0] for arg in args}:
         raise ConfigError("--from needs your own data; name its folder or table with --data.root")
-    config = fine_tuning_config(released_config(start, task) or {}, start, task, of_root)
+    config = fine_tuning_config(released_config(start, task), start, task, of_root)
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     begin = ["--config", str(folder / "config.yaml"), "--model.checkpoint", str(start)]
     return ["fit", *begin, *args[1:place], *args[place + 2 :]]
@@ -217,19 +226,21 @@ def is_elsewhere(args: list[str], config: dict[str, Any]) -> bool:
         return True
 
 
-def released_config(folder: Path, task: str) -> dict[str, Any] | None:
-    """The config that a released model was trained with, to be scored in float32, on what this machine has, in a run
-    folder of its own, without the classes that its training had around it. Raises CheckpointError for a damaged one."""
+def released_config(folder: Path, task: str) -> dict[str, Any]:
+    """The config that a released model was trained with, as far as it tells, to be scored in float32, on what this
+    machine has, in a run folder of its own, without the classes that its training had around it. Raises CheckpointError
+    for a damaged one."""
     released = read_config(folder)
     try:
-        config = json_object(released.get("provenance", {}), "provenance").get("training")
-        if config:
-            parts = json_object(config, "training")
-            trainer, model = json_object(parts.get("trainer"), "trainer"), json_object(parts.get("model"), "model")
-            trainer |= {"precision": "32-true", "default_root_dir": str(RUNS / task / folder.resolve().name)}
-            trainer |= {"accelerator": "auto", "devices": "auto", "strategy": "auto", "num_nodes": 1}
-            trainer |= dict.fromkeys(("callbacks", "logger", "plugins", "profiler"))  # may name any class there is
-            model["search"] = json_object(model.get("search"), "search") | json_object(released["search"], "search")
+        provenance = json_object(released.get("provenance", {}), "provenance")
+        config = json_object(provenance.get("training") or {}, "training")
+        trainer, model = (json_object(config.get(name, {}), name) for name in ("trainer", "model"))
+        trainer |= {"precision": "32-true", "default_root_dir": str(RUNS / task / folder.resolve().name)}
+        trainer |= {"accelerator": "auto", "devices": "auto", "strategy": "auto", "num_nodes": 1}
+        trainer |= dict.fromkeys(("callbacks", "logger", "plugins", "profiler"))  # may name any class there is
+        model["search"] = json_object(model.get("search", {}), "search") | json_object(released["search"], "search")
+        if not released.get("ctc"):
+            model["loss"] = json_object(model.get("loss", {}), "loss") | {"ctc": 0.0}
     except ConfigError as error:
         raise CheckpointError(f"{folder / CONFIG}: {error}; get the checkpoint again") from error
-    return config
+    return config | {"trainer": trainer, "model": model}

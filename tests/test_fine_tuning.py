@@ -3,14 +3,17 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 import yaml
 
-from multimodal_attn.checkpoint import load_checkpoint
+from multimodal_attn.checkpoint import load_checkpoint, save_checkpoint
 from multimodal_attn.decoders import DecoderConfig
 from multimodal_attn.encoders import AudioEncoderConfig, ImageEncoderConfig
 from multimodal_attn.model import Model, build_model
+from multimodal_attn.search import SearchConfig
 from multimodal_attn.tokens import build_piece_tokenizer, build_word_tokenizer, ids_to_text, text_to_ids
 from tasks.captioning.datamodule import CaptioningData
 from tasks.cli import main
@@ -74,6 +77,28 @@ def test_options_behind_from_come_after_the_models_own(tmp_path: Path) -> None:
     args = completed(["fit", f"--from={RELEASED}", *options], "captioning", tmp_path, CaptioningData.OF_ROOT)
     assert args[3:5] == ["--model.checkpoint", str(RELEASED)] and args[5:] == options
     assert "root" not in yaml.safe_load((tmp_path / "config.yaml").read_text())["data"]
+
+
+def test_a_model_that_was_not_trained_here_learns_gently_and_without_the_head_it_lacks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(3)
+    encoder = AudioEncoderConfig(dim=8, layers=1, stride=4)
+    model = build_model(encoder, DecoderConfig(dim=8), build_piece_tokenizer(["cab bad"], 0))
+    save_checkpoint(tmp_path / "published", model, SearchConfig(beam=3, max_length=5), "speech", {}, "# published\n")
+    clips = np.random.default_rng(2).standard_normal((3, 8000)) / 9
+    for name, samples in zip("abc", clips, strict=True):
+        soundfile.write(tmp_path / f"{name}.wav", samples, 16_000)
+    (tmp_path / "t.csv").write_text("file_name;transcription;split\na;cab;train\nb;bad fab;train\nc;cab;val\n")
+    start = ["speech", "fit", "--from", str(tmp_path / "published"), "--data.root", str(tmp_path / "t.csv")]
+    run = ["--trainer.max_epochs", "1", "--trainer.default_root_dir", str(tmp_path / "run")]
+    assert main([*start, *run, "--trainer.enable_progress_bar", "false"]) == 0
+    config = yaml.safe_load((tmp_path / "run/config.yaml").read_text())["model"]
+    assert (config["schedule"]["lr"], config["loss"]["ctc"], config["loss"]["label_smoothing"]) == (1e-5, 0, 0)
+    assert (config["search"]["beam"], config["search"]["max_length"]) == (3, 5)
+    again = ["--trainer.default_root_dir", str(tmp_path / "other"), "--model.loss.ctc", "0.5"]
+    assert main([*start, *again]) == 2
+    assert "published has no CTC head; set it to 0" in capsys.readouterr().err.strip().splitlines()[-1]
 
 
 def test_from_without_data_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

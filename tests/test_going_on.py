@@ -1,10 +1,8 @@
 """A run that was stopped, in whatever way and with whatever settings, goes on to the same end, to the last bit."""
 
-import csv
 import os
 import random
 import signal
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from tasks.language.datamodule import TextData
 from tasks.language.module import LanguageModule
 from tasks.training import run_task
 from tests.conftest import power_cut
+from tests.runs import as_args, check_equal, curves, read
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*many workers which")
 RUN = Path("runs/language/one")
@@ -38,10 +37,6 @@ def fit(*args: str, **options: Any) -> None:
     run_task("language", LanguageModule, TextData, ["fit", *args, *as_args(options)])
 
 
-def as_args(options: dict[str, Any]) -> list[str]:
-    return [part for key, value in options.items() for part in (f"--{key}", str(value))]
-
-
 def settings(texts: Path, **others: Any) -> dict[str, Any]:
     return {
         "model.language.dim": 11,
@@ -60,28 +55,6 @@ def settings(texts: Path, **others: Any) -> dict[str, Any]:
     } | others
 
 
-def read(path: Path) -> dict[str, Any]:
-    return torch.load(path, weights_only=True)
-
-
-def check_equal(one: Path, other: Path) -> None:
-    """The same parameters and moments at the same step, the same best, and curves without a step twice."""
-    for name in ("last", "best"):
-        expected, got = (read(folder / RUN / "checkpoints" / f"{name}.ckpt") for folder in (one, other))
-        assert (got["global_step"], got["epoch"]) == (expected["global_step"], expected["epoch"]), name
-        for key, parameter in expected["state_dict"].items():
-            assert torch.equal(parameter, got["state_dict"][key]), (name, key)
-        for key, state in expected["optimizer_states"][0]["state"].items():
-            assert torch.equal(state["exp_avg"], got["optimizer_states"][0]["state"][key]["exp_avg"]), (name, key)
-    assert curves(other) == curves(one)
-
-
-def curves(folder: Path) -> Counter[tuple[tuple[str, str], ...]]:
-    """The rows of metrics.csv, in any order."""
-    with (folder / RUN / "metrics.csv").open(newline="") as file:
-        return Counter(tuple((name, value) for name, value in row.items() if value) for row in csv.DictReader(file))
-
-
 def whole_and_parted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cuts: list[int], options: dict) -> None:
     """Runs the same training undisturbed, and with a cut before each of these steps."""
     for name in ("whole", "parted"):
@@ -97,7 +70,7 @@ def whole_and_parted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cuts: list
             with power_cut(LanguageModule, at=at):
                 fit("--ckpt_path", "last")
         fit("--ckpt_path", "last")
-    check_equal(tmp_path / "whole", tmp_path / "parted")
+    check_equal(tmp_path / "whole" / RUN, tmp_path / "parted" / RUN)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +112,7 @@ def test_a_run_that_was_asked_to_stop_has_saved_that_step(
     assert [signal.getsignal(each) for each in (2, 15)] == handlers
     assert read(RUN / "checkpoints/last.ckpt")["global_step"] == 6
     fit("--ckpt_path", "last")
-    check_equal(tmp_path / "whole", tmp_path / "parted")
+    check_equal(tmp_path / "whole" / RUN, tmp_path / "parted" / RUN)
 
 
 @pytest.mark.parametrize("options", [{"trainer.limit_val_batches": 0}, {"trainer.max_steps": 4}], ids=str)
@@ -148,5 +121,5 @@ def test_a_short_run_leaves_a_checkpoint_at_its_end(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     fit(**settings(texts, **{"trainer.max_epochs": 1} | options))
-    steps = options.get("trainer.max_steps") or max(int(dict(row)["step"]) for row in curves(tmp_path)) + 1
+    steps = options.get("trainer.max_steps") or max(int(dict(row)["step"]) for row in curves(tmp_path / RUN)) + 1
     assert read(RUN / "checkpoints/last.ckpt")["global_step"] == steps > 0

@@ -114,6 +114,9 @@ def test_a_run_leaves_its_config_its_curves_and_attention_pictures(whole: Path) 
         cider = [row["val/cider"] for row in csv.DictReader(file) if row.get("val/cider")]
     assert len(cider) == 3
     assert any(b"attention/13.png" in path.read_bytes() for path in whole.glob("events*"))
+    drawn = [whole / f"attention/epoch-{epoch}/{n}.png" for epoch in range(3) for n in range(13, 17)]
+    assert sorted(whole.glob("attention/*/*")) == sorted(drawn) and all(Image.open(path).width > 99 for path in drawn)
+    assert Image.open(whole / "curves.png").width > 900
 
 
 def test_a_new_run_does_not_overwrite_an_old_one(colours: Path, whole: Path) -> None:
