@@ -2,11 +2,12 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests import pin
+from tests import pin, pinned_run
 from tests.conftest import needs_shared
 
 
@@ -31,6 +32,16 @@ def test_commands_explain_themselves_as_before(monkeypatch: pytest.MonkeyPatch) 
     changed = [command for command, text in known.items() if found.get(command) != text]
     assert changed == [], "if this is wanted: python -m tests.pin texts"
     assert found.keys() - {"python"} == known.keys(), "if this is wanted: python -m tests.pin texts"
+
+
+def test_a_run_of_an_older_commit_goes_on_where_it_would_have_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found, known = pinned_run.resume(), json.loads(pinned_run.AHEAD.read_text(encoding="utf-8"))
+    assert found.keys() == known.keys()
+    for name, sums in known.items():
+        assert found[name] == pytest.approx(sums, rel=1e-3, abs=1e-3), name
 
 
 @pytest.mark.slow
