@@ -18,17 +18,17 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from multimodal_attn.attention import build_attention
 from multimodal_attn.checkpoint import PARAMETERS, count_parameters, load_checkpoint, read_config, save_checkpoint
 from multimodal_attn.errors import ConfigError
 from multimodal_attn.files import write_whole
 from multimodal_attn.health import widespread_fault
-from multimodal_attn.model import Model
+from tasks.bundled import BUNDLED
 from tasks.callbacks import AttentionHealth
-from tasks.compare_features import FeatureData, FeatureReader, module_on_features
+from tasks.cli import TASKS
 from tasks.compare_grid import check_shown
 from tasks.compare_plan import Plan, make_plan, name_of, parse_mechanism
 from tasks.compare_report import Row, Run, measure_steps, write_report
+from tasks.compare_shared import Variant
 from tasks.module import SequenceModule
 from tasks.resume import RUNS, AtomicCheckpointIO
 from tasks.training import quieten
@@ -54,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--task", required=True, choices=["captioning", "speech"])
+    add("--task", required=True, choices=[task for task in TASKS if task in BUNDLED])
     add(
         "--attention",
         nargs="+",
@@ -94,16 +94,15 @@ def compare_main(argv: Sequence[str]) -> int:
     quieten()
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     plan = make_plan(args, rest)
-    for attention in mechanisms.values():
-        build_attention({"dim": plan.base.decoder_config.dim} | attention, *2 * (plan.base.decoder_config.dim,))
+    for mechanism in mechanisms.values():
+        plan.shared.check(Variant.of(mechanism))
     runs = {
         name: [run(plan, name, mechanism, seed) for seed in sorted({*args.seeds, *finished_seeds(plan, name)})]
         for name, mechanism in mechanisms.items()
     }
     given = [Row(path.resolve().name, [evaluate_given(plan, path)]) for path in args.checkpoints]
-    batch = next(iter(plan.features.train_dataloader()))
-    first = [of_name[0] for of_name in runs.values()]
-    seconds = measure_steps(first, batch, FeatureReader(plan.encoder), plan.options["precision"])
+    models = [plan.shared.reading(load_checkpoint(of_name[0].model)[0]) for of_name in runs.values()]
+    seconds = measure_steps(models, next(iter(plan.shared.batches())), plan.options["precision"])
     rows = [Row(name, of_name, each) for (name, of_name), each in zip(runs.items(), seconds, strict=True)]
     write_report(plan, rows, given, args.shown, args.sentence)
     return 0
@@ -121,33 +120,33 @@ def finished_seeds(plan: Plan, name: str) -> list[int]:
     return [int(path.parent.name.removeprefix("seed-")) for path in folder_of(plan, name).glob("seed-*/result.json")]
 
 
-def run(plan: Plan, name: str, attention: dict[str, Any], seed: int) -> Run:
+def run(plan: Plan, name: str, mechanism: dict[str, Any], seed: int) -> Run:
     """Train, save and score, or as much of it as is not done yet."""
     folder = folder_of(plan, name) / f"seed-{seed}"
-    data = FeatureData(plan.data, plan.features.stores, plan.features.tokenizer, seed)
+    data, variant = plan.shared.data(seed), Variant.of(mechanism)
     model, result = folder / "model", folder / "result.json"
     if not (model / "README.md").exists():  # which is written last
         print(f"{name}, seed {seed}: training", flush=True)
-        train(plan, module_on_features(plan.base, plan.encoder, attention), data, folder)
+        train(plan, plan.shared.module(variant), data, folder)
     if not result.exists():
         print(f"{name}, seed {seed}: scoring", flush=True)
         trained, *_ = load_checkpoint(model)
-        module = module_on_features(plan.base, plan.encoder, attention)
-        module.model = Model(FeatureReader(trained.encoder), trained.decoder, trained.tokenizer)
+        module = plan.shared.module(variant)
+        module.model = plan.shared.reading(trained)
         scores = evaluate(module, data, folder)
         scores["parameters"] = count_parameters(trained.decoder)
-        write_result(result, {"attention": attention, "seed": seed, **scores})
+        write_result(result, {"attention": mechanism, "seed": seed, **scores})
     return Run(model, seed, json.loads(result.read_text()))
 
 
-def train(plan: Plan, module: SequenceModule, data: FeatureData, folder: Path) -> None:
+def train(plan: Plan, module: SequenceModule, data: pl.LightningDataModule, folder: Path) -> None:
     """The decoder's parameters after the budget, in a checkpoint folder; goes on from `last.ckpt` if that is there."""
     last = folder / "last.ckpt"
     saver = ModelCheckpoint(folder, "last", every_n_train_steps=SAVE_EVERY, enable_version_counter=False)
     trainer = build_trainer(
         folder,
         [saver],
-        max_epochs=plan.base.schedule.frozen_epochs,
+        max_epochs=plan.n_epochs,
         max_steps=plan.n_steps,
         limit_val_batches=0,
         **plan.options,
@@ -164,10 +163,8 @@ def train(plan: Plan, module: SequenceModule, data: FeatureData, folder: Path) -
             "seed": data.seed,
         },
     }
-    trained = Model(plan.encoder, module.model.decoder, module.model.tokenizer)
-    card = (
-        f"# {folder.parent.name}\n\nOf a comparison: seed {data.seed}, {trainer.global_step} steps, frozen encoder.\n"
-    )
+    trained = plan.shared.whole(module.model)
+    card = f"# {folder.parent.name}\n\nOf a comparison: seed {data.seed}, {trainer.global_step} steps.\n"
     save_checkpoint(folder / "model", trained, plan.base.search, plan.task, about, card)
     last.unlink(missing_ok=True)
 

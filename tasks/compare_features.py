@@ -6,7 +6,7 @@ The decoders of a comparison read it by the modules of their tasks, so a mechani
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from multimodal_attn.decoders import build_decoder
+from multimodal_attn.decoders import DecoderConfig, build_decoder
 from multimodal_attn.files import whole_file, write_whole
 from multimodal_attn.memory import Memory
 from multimodal_attn.model import Model
@@ -185,8 +185,7 @@ class OnFeatures(SequenceModule):
         return self.trainer.datamodule.data
 
 
-def module_on_features(base: SequenceModule, encoder: nn.Module, attention: dict[str, Any]) -> SequenceModule:
-    """A fresh module of the class and with the settings of `base`, but for its mechanism, on what `encoder` gave."""
+def module_on_features(base: SequenceModule, encoder: nn.Module, decoder: DecoderConfig) -> SequenceModule:
+    """A fresh module of the class and with the settings of `base`, but for its decoder, on what `encoder` gave."""
     kind = type(f"{type(base).__name__}OnFeatures", (OnFeatures, type(base)), {"frozen": encoder})
-    decoder = replace(base.decoder_config, attention=attention)
     return kind(base.encoder_config, decoder, search=base.search, loss=base.loss, schedule=base.schedule)

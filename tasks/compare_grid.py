@@ -30,10 +30,11 @@ NARROWEST = 34  # pixels of a column
 def draw_comparison(plan: Any, rows: Sequence[tuple[str, Path, str]], shown: str | None, sentence: str | None) -> None:
     """comparison.png in the plan's folder. rows: name, checkpoint folder, and a caption."""
     example, text = choose_input(plan, shown, sentence)
-    traces = [force_sentence(load_checkpoint(model)[0], plan.data, example, text) for _, model, _ in rows]
+    models = [load_checkpoint(model)[0] for _, model, _ in rows]
+    traces = [force_sentence(model, example.input, text) for model in models]
     labels = [(name, caption) for name, _, caption in rows]
-    sense = sense_of(plan.encoder.sense)
-    original = sense.original(sense.read(example.input, plan))
+    sense = sense_of(plan.base.encoder_config.sense)
+    original = sense.original(sense.read(example.input, models[0]))
     beside, cells = look_up(sense.maps)(traces, original)
     figure = draw_grid(traces, labels, cells, beside)
     with whole_file(plan.out / "comparison.png") as file:
@@ -52,7 +53,7 @@ def check_shown(shown: str | None, sentence: str | None) -> None:
 def choose_input(plan: Any, shown: str | None, sentence: str | None) -> tuple[Any, str]:
     """What is shown, and what all must write about it: a file, or a validation example by number and its first
     sentence; else the first whose sentence is neither short nor long, and all known."""
-    examples, tokenizer = plan.data.examples["val"], plan.features.tokenizer
+    examples, tokenizer = plan.data.examples["val"], plan.shared.tokenizer
     if shown and not shown.isdecimal():
         return plan.data.example(Path(shown)), sentence
     if shown:
@@ -67,13 +68,13 @@ def choose_input(plan: Any, shown: str | None, sentence: str | None) -> tuple[An
 
 
 @torch.inference_mode()
-def force_sentence(model: Model, data: Any, example: Any, text: str) -> AttentionTrace:
-    """The trace of a model that is made to write `text` about an example."""
-    loader = data.whole([example], model.encoder)
-    batch = loader.collate_fn([loader.dataset[0]])
+def force_sentence(model: Model, source: Any, text: str) -> AttentionTrace:
+    """The trace of a model that is made to write `text` about an input."""
+    sense = sense_of(model.encoder.sense)
+    batch, geometries = sense.batch([sense.read(source, model)], model)
     tokens = torch.tensor([[text_to_ids(model.tokenizer, text)]])
     sentences = Hypotheses(tokens, torch.zeros(1, 1))
-    return trace_sentences(model, model.read(batch.inputs), sentences, batch.geometries, Origin())[0]
+    return trace_sentences(model, model.read(batch), sentences, geometries, Origin())[0]
 
 
 # -- drawing ----------------------------------------------------------------------------------------------------------

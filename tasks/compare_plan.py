@@ -21,7 +21,7 @@ from multimodal_attn.files import write_whole
 from multimodal_attn.senses import build_encoder
 from tasks.bundled import TRAINED
 from tasks.cli import TASKS, look_up
-from tasks.compare_features import FeatureData, open_features, parameters_sha256
+from tasks.compare_shared import FrozenEncoder, Shared, Variant, WholeModels
 from tasks.datamodule import SequenceData
 from tasks.module import SequenceModule
 from tasks.released import load_encoder
@@ -31,14 +31,14 @@ from tasks.training import OneLineParser
 
 @dataclass(frozen=True)
 class Plan:
-    """What a comparison holds fixed: the settings of the task, its data and features, and how long to train."""
+    """What a comparison holds fixed: the settings of the task, its data, what rows share, and how long to train."""
 
     task: str
     base: SequenceModule
     data: SequenceData
-    encoder: nn.Module
-    features: FeatureData
+    shared: Shared
     options: dict[str, Any]  # of the trainer
+    n_epochs: int
     n_steps: int
     out: Path
 
@@ -48,7 +48,7 @@ class Plan:
         decoder = asdict(self.base.decoder_config)
         del decoder["attention"]
         budget = {
-            "encoder": {"config": asdict(self.encoder.config), "sha256": parameters_sha256(self.encoder)},
+            "encoder": self.shared.facts,
             "decoder": decoder,
             "search": asdict(self.base.search),
             "loss": asdict(self.base.loss),
@@ -58,7 +58,7 @@ class Plan:
             "batches": self.data.batch_in_words,
             "texts": zlib.crc32("\n".join(t for e in self.data.examples["train"] for t in e.texts).encode()),
             "n_examples": {split: len(self.data.examples[split]) for split in ("train", "val")},
-            "n_tokens": self.features.tokenizer.get_vocab_size(),
+            "n_tokens": self.shared.tokenizer.get_vocab_size(),
         }
         return json.loads(json.dumps(budget))
 
@@ -80,7 +80,7 @@ def parse_mechanism(text: str) -> dict[str, Any]:
         raise ConfigError(
             f"attention: no score or alignment is called {text!r}; {nearest(text, [*SCORES, *alignments])}"
         )
-    build_attention(attention | {"heads": 1, "dim": 1}, 1, 1)  # raises
+    build_attention(Variant.of(attention).attention | {"heads": 1, "dim": 1}, 1, 1)  # raises
     return {key: canonical(value) if key in ("score", "align") else value for key, value in attention.items()}
 
 
@@ -94,8 +94,15 @@ def parse_mapping(text: str) -> dict[str, Any]:
 def name_of(attention: dict[str, Any]) -> str:
     score, align = attention.get("score", "scaled_dot"), attention.get("align", "softmax")
     reads = align != "none" and ALIGNMENTS[align].reads_energies
-    options = [f"{key}={value}" for key, value in attention.items() if key not in ("score", "align")]
+    options = [option for key, value in attention.items() for option in options_of(key, value)]
     return " ".join([f"{score}/{align}" if reads else align, *options])
+
+
+def options_of(key: str, value: Any) -> list[str]:
+    """["heads=4"], or of a part's options ["encoder.layers=8", ...]; what the name of a mechanism tells already, not."""
+    if isinstance(value, dict):
+        return [option for inner, each in value.items() for option in options_of(f"{key}.{inner}", each)]
+    return [] if key in ("score", "align") else [f"{key}={value}"]
 
 
 def parse_settings(task: str, argv: list[str]) -> tuple[SequenceModule, SequenceData, dict[str, Any]]:
@@ -118,22 +125,24 @@ def parse_settings(task: str, argv: list[str]) -> tuple[SequenceModule, Sequence
 
 def make_plan(args: argparse.Namespace, argv: list[str]) -> Plan:
     base, data, options = parse_settings(args.task, argv)
-    encoder = find_encoder(args, base).requires_grad_(False).eval()
+    if base.trained_whole and args.encoder:
+        raise ConfigError(f"compare: {args.task} trains an encoder in every row; leave --encoder out")
+    encoder = None if base.trained_whole else find_encoder(args, base)
     data.setup("fit")
-    stores = {split: open_features(args.features, encoder, data, split) for split in ("train", "val")}
-    features = FeatureData(data, stores, data.build_tokenizer(), args.seeds[0])
-    per_epoch = len(features.train_dataloader())
+    shared = WholeModels(base, data) if encoder is None else FrozenEncoder(base, data, encoder, args.features)
+    per_epoch = len(shared.batches())
     n_steps = args.steps or args.epochs * per_epoch
+    n_epochs = math.ceil(n_steps / per_epoch)
     base.schedule = replace(
         base.schedule,
-        frozen_epochs=math.ceil(n_steps / per_epoch),
+        frozen_epochs=0 if base.trained_whole else n_epochs,
         self_critical_epochs=0,
         warmup_steps=max(1, min(base.schedule.warmup_steps, n_steps // 10)),
     )
     base.search = replace(base.search, ctc=0.0, lm=0.0)  # the decoder alone is compared
     base.loss = replace(base.loss, ctc=0.0)
     out = args.out or RUNS / "compare" / args.task
-    plan = Plan(args.task, base, data, encoder, features, options, n_steps, out)
+    plan = Plan(args.task, base, data, shared, options, n_epochs, n_steps, out)
     check_budget(out / "budget.json", plan.budget, args.features.resolve())
     return plan
 

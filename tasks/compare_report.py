@@ -12,12 +12,10 @@ from typing import Any
 
 import torch
 
-from multimodal_attn.checkpoint import load_checkpoint
-from multimodal_attn.decoders import Decoder
 from multimodal_attn.files import write_whole
 from multimodal_attn.losses import cross_entropy
+from multimodal_attn.model import Model
 from multimodal_attn.tokens import PAD, START
-from tasks.compare_features import FeatureReader
 from tasks.compare_grid import draw_comparison
 from tasks.datamodule import Batch
 from tasks.module import draw_loss
@@ -62,27 +60,27 @@ def spread_of(values: Sequence[float]) -> float | str:
     return statistics.stdev(values) if len(values) > 1 else ""
 
 
-def measure_steps(runs: Sequence[Run], batch: Batch, reader: FeatureReader, precision: str) -> list[float]:
-    """CPU seconds of the decoder's loss and gradients for one batch, the median over rounds.
+def measure_steps(models: Sequence[Model], batch: Batch, precision: str) -> list[float]:
+    """CPU seconds of loss and gradients for one batch, the median over rounds.
 
     The mechanisms take turns, so that whatever else the machine does slows all of them alike.
     """
-    decoders = [load_checkpoint(run.model)[0].decoder.train() for run in runs]
-    memory, found = reader(batch.inputs), [[] for _ in runs]
-    for _ in range(N_ROUNDS if decoders else 0):
-        for decoder, seconds in zip(decoders, found, strict=True):
+    found = [[] for _ in models]
+    for _ in range(N_ROUNDS if models else 0):
+        for model, seconds in zip(models, found, strict=True):
             started = time.process_time()
             with torch.autocast("cpu", torch.bfloat16, enabled="bf16" in precision):
-                loss = loss_of(decoder, memory, batch.tokens)
+                loss = loss_of(model.train(), batch)
             loss.backward()
             seconds.append(time.process_time() - started)
-            decoder.zero_grad()
+            model.zero_grad()
     return [statistics.median(seconds[1:]) for seconds in found]
 
 
-def loss_of(decoder: Decoder, memory: Any, tokens: torch.Tensor) -> torch.Tensor:
+def loss_of(model: Model, batch: Batch) -> torch.Tensor:
+    decoder, tokens = model.decoder, batch.tokens
     before = torch.cat([torch.full_like(tokens[..., :1], START), tokens[..., :-1]], -1)
-    features, _, choice = decoder.unroll_choices(before, decoder.read(memory))
+    features, _, choice = decoder.unroll_choices(before, decoder.read(model.encoder(batch.inputs)))
     real = tokens != PAD
     logits = decoder.logits(features[real])
     loss = cross_entropy(logits, tokens[real])
@@ -127,12 +125,10 @@ def to_csv(rows: Sequence[dict[str, Any]]) -> str:
 
 def heading(plan: Any, rows: Sequence[Row]) -> str:
     """The budget in words."""
-    budget, inputs = plan.budget, f"{plan.encoder.sense}s"
+    budget, inputs = plan.budget, f"{plan.base.encoder_config.sense}s"
     seeds = ", ".join(map(str, sorted({run.seed for row in rows for run in row.runs})))
-    encoder, decoder, n = budget["encoder"], budget["decoder"], budget["n_examples"]
-    words = f"""Every row: the frozen encoder {encoder["config"]["name"]} ({encoder["sha256"][:12]}), whose features of
-    the whole {inputs} were computed once, without augmentation; a fresh decoder ({decoder["form"]}, width
-    {decoder["dim"]}), trained for {plan.n_steps} steps of {plan.data.batch_in_words} on {n["train"]:,} {inputs}; seeds:
+    decoder, n = budget["decoder"], budget["n_examples"]
+    words = f"""Every row: {plan.shared.words} ({decoder["form"]}, width {decoder["dim"]}), trained for {plan.n_steps} steps of {plan.data.batch_in_words} on {n["train"]:,} {inputs}; seeds:
     {seeds or "none"}; its last parameters searched the {n["val"]:,} of the validation set with a beam of
     {plan.base.search.beam}. ± is the standard deviation over the seeds. s/step: CPU seconds of loss and gradients of
     one batch, all mechanisms in turn on one machine. The figures of attention are medians over the sentences, entropy

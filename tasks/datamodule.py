@@ -17,7 +17,7 @@ from multimodal_attn.errors import MediaError
 from multimodal_attn.memory import map_state
 from multimodal_attn.senses import Geometry
 from multimodal_attn.tokens import PAD, text_to_ids
-from tasks.loader import EpochSampler, LengthSampler
+from tasks.loader import EpochSampler, LengthSampler, ResumableLoader
 
 LOG = logging.getLogger(__name__)
 Index = int | tuple[int, int]
@@ -130,11 +130,17 @@ class SequenceData(pl.LightningDataModule):
         """The ids of every example's sentences, as training takes them."""
         return [[text_to_ids(tokenizer, text) for text in example.texts] for example in examples]
 
-    # -- what a comparison asks for, which trains on features in place of inputs ---------------------------------------
+    # -- what a comparison asks for ------------------------------------------------------------------------------------
 
     def example(self, source: Path) -> Example:
         """A file that belongs to no split and has no sentence."""
         raise NotImplementedError
+
+    def training(self, tokenizer: Tokenizer) -> ResumableLoader:
+        """Training batches of the inputs themselves, where a comparison trains whole models."""
+        raise NotImplementedError
+
+    # of those that compare on features in place of inputs
 
     def whole(self, examples: Sequence[Example], encoder: Any) -> DataLoader:
         """Batches of the inputs of examples as they are, each once."""

@@ -12,8 +12,7 @@ from tokenizers import Tokenizer
 from torch.utils.data import DataLoader, Dataset
 
 from multimodal_attn.errors import DataError
-from multimodal_attn.senses.text.geometry import TextGeometry
-from multimodal_attn.senses.text.media import read_lines, text_files
+from multimodal_attn.senses.text.media import read_lines, read_text, text_files
 from multimodal_attn.senses.text.sense import tokenize
 from multimodal_attn.tokens import build_text_tokenizer, text_to_ids
 from tasks.datamodule import Batch, SequenceData, pad_sentences
@@ -113,12 +112,16 @@ class TranslationData(SequenceData):
         return build_text_tokenizer(texts, self.n_pieces)
 
     def train_dataloader(self) -> DataLoader:
-        dataset = PairDataset(self.examples["train"], self.tokenizer, True, self.max_tokens)
+        return self.training(self.tokenizer, self.trainer.limit_train_batches, self.ranks)
+
+    def training(
+        self, tokenizer: Tokenizer, limit: int | float | None = None, ranks: tuple[int, int] = (0, 1)
+    ) -> ResumableLoader:
+        dataset = PairDataset(self.examples["train"], tokenizer, True, self.max_tokens)
         if not len(dataset):
             raise DataError(f"no training pair of at most {self.max_tokens} tokens; set a larger `max_tokens`")
-        sampler = self.sampler(dataset.lengths, self.seed, *self.ranks)
-        together = partial(collate, tokenizer=self.tokenizer)
-        limit = self.trainer.limit_train_batches
+        sampler = self.sampler(dataset.lengths, self.seed, *ranks)
+        together = partial(collate, tokenizer=tokenizer)
         return ResumableLoader(dataset, sampler, limit, collate_fn=together, **self.worker_options())
 
     def eval_loader(self, split: str) -> DataLoader:
@@ -127,8 +130,8 @@ class TranslationData(SequenceData):
         together = partial(collate, tokenizer=self.tokenizer)
         return DataLoader(dataset, batch_sampler=share, collate_fn=together, **self.worker_options())
 
-    def length(self, geometry: TextGeometry) -> float:
-        return geometry.n_places
+    def example(self, source: Path) -> Pair:
+        return Pair(read_text(source).text, "", str(source))
 
     def sampler(self, lengths: np.ndarray, seed: int, rank: int = 0, n_ranks: int = 1) -> LengthSampler:
         return LengthSampler(lengths, self.batch_tokens, seed=seed, rank=rank, n_ranks=n_ranks)

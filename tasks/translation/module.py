@@ -29,6 +29,7 @@ class TranslationModule(SequenceModule):
     measured = ("loss", "bleu", "chrf", "attention/*")
     scores = ("bleu", "chrf")
     written = "translations"
+    trained_whole = True
 
     def __init__(
         self,
