@@ -37,6 +37,11 @@ class SelfAttention(nn.Module):
         queries, memory = self._project(x)
         return self._look(queries, memory, None if mask is None else mask[:, None, None], causal)
 
+    def weights(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """What `forward` looks with: x (B, L, D) -> (B, N, L, L), the place that looks first. Each row sums to 1."""
+        queries, memory = self._project(x)
+        return look_weights(*self._heads(queries, memory)[:2], None if mask is None else mask[:, None, None])
+
     def step(self, x: Tensor, past: Tensor | None) -> tuple[Tensor, Tensor]:
         """The causal function for one more place x (B, D), whose keys and values join those of the places before it,
         past (B, t, 2 D): (B, D) and (B, t + 1, 2 D)."""
@@ -50,9 +55,19 @@ class SelfAttention(nn.Module):
         return self.project(self.norm(x)).split([width, 2 * width], -1)
 
     def _look(self, queries: Tensor, memory: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
-        parts = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (queries, *memory.chunk(2, -1)))
+        parts = self._heads(queries, memory)
         looked = functional.scaled_dot_product_attention(*parts, mask, is_causal=causal)  # (B, N, L, A)
         return self.output(looked.transpose(1, 2).flatten(2))
+
+    def _heads(self, queries: Tensor, memory: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values of every head, (B, N, L, A) each."""
+        return tuple(part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in (queries, *memory.chunk(2, -1)))
+
+
+def look_weights(queries: Tensor, keys: Tensor, mask: Tensor | None) -> Tensor:
+    """The weights of scaled dot attention for queries and keys (B, N, L, A): (B, N, L, L)."""
+    energies = queries @ keys.transpose(-1, -2) / queries.shape[-1] ** 0.5
+    return (energies if mask is None else energies.masked_fill(~mask, -torch.inf)).softmax(-1)
 
 
 class FeedForward(nn.Sequential):

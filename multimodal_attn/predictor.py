@@ -9,6 +9,7 @@ import numpy as np
 
 from multimodal_attn.checkpoint import load_checkpoint
 from multimodal_attn.errors import ConfigError, MediaError
+from multimodal_attn.looks import Looks, looks_of
 from multimodal_attn.memory import map_state
 from multimodal_attn.model import Model, decode
 from multimodal_attn.search import SearchConfig
@@ -41,9 +42,12 @@ class Predictor:
         self.sense = model.encoder.sense
         self.via = sense_of(self.sense)
 
-    def __call__(self, source: Source | Item, **options: Any) -> AttentionTrace:
+    def __call__(
+        self, source: Source | Item, self_attention: bool | int | str = False, **options: Any
+    ) -> AttentionTrace:
         """The trace of one picture or sound, ...: a path, its bytes, an array, or what `read` gave before.
 
+        self_attention: that of the encoder is wanted too: True, a layer 3, or a layer and a head "3.0", from 0.
         options override the checkpoint's search defaults, see SearchConfig: beam, length_penalty, max_length, ...
         Raises MediaError for an input that cannot be used, ConfigError for an option that does not exist.
         """
@@ -54,7 +58,7 @@ class Predictor:
             if not items:
                 raise
             fault = str(error)  # of a recording that is read up to there
-        trace = join_traces(self.batch(items, **options))
+        trace = join_traces(self.batch(items, self_attention=self_attention, **options))
         return replace(trace, note=fault) if fault else trace
 
     def read(self, source: Source | Item) -> Item:
@@ -68,15 +72,19 @@ class Predictor:
         else:
             yield self.read(source)
 
-    def batch(self, items: Sequence[Item], weights: bool = True, **options: Any) -> list[AttentionTrace]:
+    def batch(
+        self, items: Sequence[Item], weights: bool = True, self_attention: bool | int | str = False, **options: Any
+    ) -> list[AttentionTrace]:
         """The traces of several items, encoded and searched together; each as if it were alone.
 
         Without `weights` they are made in less time, and have texts, scores, word times and the number of tokens alone.
+        self_attention: see `__call__`.
         """
         search = search_with(self.search, options)
+        looks = self.looks(self_attention)
         problems = [self.via.problem(item) for item in items]
         rows = list(zip(items, problems, strict=True))
-        traces = iter(self._decode([item for item, problem in rows if problem is None], search, weights))
+        traces = iter(self._decode([item for item, problem in rows if problem is None], search, weights, looks))
         found = [self._nothing(item, problem, search) if problem else next(traces) for item, problem in rows]
         notes = [getattr(item, "note", "") for item in items]
         return [replace(trace, note=note) if note else trace for trace, note in zip(found, notes, strict=True)]
@@ -94,7 +102,12 @@ class Predictor:
                 pieces = []
 
     def segments(
-        self, sources: Iterable[Source], batch_size: int = 16, weights: bool = True, **options: Any
+        self,
+        sources: Iterable[Source],
+        batch_size: int = 16,
+        weights: bool = True,
+        self_attention: bool | int | str = False,
+        **options: Any,
     ) -> Iterator[Segment]:
         """The pieces of every source in order, those of all sources batched by length; one bad source stops nothing,
         nor does one that is the MediaError which tells why it is none.
@@ -103,7 +116,8 @@ class Predictor:
         weights: see `batch`.
         """
         search_with(self.search, options)
-        options = {"weights": weights, **options}
+        self.looks(self_attention)
+        options = {"weights": weights, "self_attention": self_attention, **options}
         waiting: list[tuple[Source, Item | MediaError, bool]] = []
         for source in sources:
             for piece in self._try_read(source):
@@ -112,6 +126,19 @@ class Predictor:
                     yield from self._segments(waiting, batch_size, options)
                     waiting = []
         yield from self._segments(waiting, batch_size, options)
+
+    @property
+    def self_attends(self) -> bool:
+        """Whether there is self-attention in the encoder."""
+        return getattr(self.model.encoder, "n_looks", (0, 0))[0] > 0
+
+    def looks(self, self_attention: bool | int | str) -> Looks | None:
+        """Which of the encoder's self-attention is wanted. Raises ConfigError for what it has not."""
+        if self_attention is False:
+            return None
+        looks = Looks.of(self_attention)
+        looks.choose(*getattr(self.model.encoder, "n_looks", (0, 0)), n_places=1)
+        return looks
 
     def origin(self, search: SearchConfig) -> Origin:
         options = asdict(search) | {"speeds": list(search.speeds), "looks": list(search.looks)}  # as JSON gives it back
@@ -145,12 +172,18 @@ class Predictor:
             before = error
         yield source, before, True
 
-    def _decode(self, items: Sequence[Item], search: SearchConfig, weights: bool) -> list[AttentionTrace]:
+    def _decode(
+        self, items: Sequence[Item], search: SearchConfig, weights: bool, looks: Looks | None
+    ) -> list[AttentionTrace]:
         if not items:
             return []
         batch, geometries = self.via.batch(items, self.model)
         batch = map_state(lambda tensor: tensor.to(self.device), batch)
-        return decode(self.model, batch, geometries, search, self.origin(search), weights)
+        traces = decode(self.model, batch, geometries, search, self.origin(search), weights)
+        if looks is None:
+            return traces
+        found = looks_of(self.model.encoder, batch, geometries, looks)
+        return [replace(trace, self_attention=(each,)) for trace, each in zip(traces, found, strict=True)]
 
     def _nothing(self, item: Item, problem: str, search: SearchConfig) -> AttentionTrace:
         """The trace of an input in which there is nothing to read."""

@@ -44,6 +44,32 @@ class Word:
 
 
 @dataclass(frozen=True)
+class SelfAttention:
+    """Which place of an input looks at which inside its encoder.
+
+    heads: (layer, head) of each map, counted from 0. weights: (H, S, S) float32, the place that looks first; each row
+    sums to 1, or to less where it looks at the silence behind a sound too. first: number of the first of these places
+    among those of the trace.
+    """
+
+    heads: tuple[tuple[int, int], ...]
+    weights: np.ndarray
+    first: int = 0
+
+    def to_dict(self) -> dict:
+        return {"first": self.first, "heads": self.heads, "weights": encode_weights(self.weights)}
+
+    @classmethod
+    def from_dict(cls, data: dict, n_places: int) -> "SelfAttention":
+        """Raises ValueError for weights that fit neither their heads nor a trace of n_places."""
+        heads, weights = tuple((layer, head) for layer, head in data["heads"]), decode_weights(data["weights"])
+        first, shape = data["first"], weights.shape
+        if len(shape) != 3 or shape[0] != len(heads) or shape[1] != shape[2] or not 0 <= first <= n_places - shape[2]:
+            raise ValueError(f"self-attention of shape {shape} does not fit {len(heads)} heads, {n_places} places")
+        return cls(heads, weights, first)
+
+
+@dataclass(frozen=True)
 class Origin:
     """Where a trace came from, enough to make it again."""
 
@@ -62,6 +88,7 @@ class AttentionTrace:
     elsewhere. N is 0 for a model without attention.
     geometry: carries a place back to the original input.
     words: of a sound, each with its times. note: why the text is empty, where the input held nothing to read.
+    self_attention: the encoder's own, where it was asked for; of a long input one for each piece.
     """
 
     text: str
@@ -72,6 +99,7 @@ class AttentionTrace:
     origin: Origin = Origin()
     words: tuple[Word, ...] = ()
     note: str = ""
+    self_attention: tuple[SelfAttention, ...] = ()
 
     def map(self, token: int) -> np.ndarray:
         """Weights of one token, mean over heads, in the geometry's shape: (rows, cols) of a picture, (S,) of a sound.
@@ -102,6 +130,8 @@ class AttentionTrace:
             data["words"] = [asdict(word) for word in self.words]
         if self.note:
             data["note"] = self.note
+        if weights and self.self_attention:
+            data["self_attention"] = [each.to_dict() for each in self.self_attention]
         return data | {"weights": encode_weights(self.weights)} if weights else data
 
     @classmethod
@@ -121,7 +151,8 @@ class AttentionTrace:
             Word(**word | {"ctc": tuple(word["ctc"]) if word["ctc"] else None}) for word in data.get("words", ())
         )
         origin = Origin(**data["origin"])
-        return cls(data["text"], data["score"], tokens, weights, geometry, origin, words, data.get("note", ""))
+        looks = tuple(SelfAttention.from_dict(each, geometry.n_places) for each in data.get("self_attention", ()))
+        return cls(data["text"], data["score"], tokens, weights, geometry, origin, words, data.get("note", ""), looks)
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), ensure_ascii=False)
@@ -144,15 +175,19 @@ def join_traces(pieces: Sequence[AttentionTrace]) -> AttentionTrace:
     n_tokens = np.cumsum([0, *(len(piece.tokens) for piece in pieces)])
     weights = np.zeros((n_tokens[-1], pieces[0].weights.shape[1], geometry.n_places), np.float32)
     words: list[Word] = []
+    looks: list[SelfAttention] = []
     for piece, place, token in zip(pieces, offsets, n_tokens.tolist(), strict=False):
         weights[token : token + len(piece.tokens), :, place : place + piece.geometry.n_places] = piece.weights
         words += [replace(word, first=word.first + token, last=word.last + token) for word in piece.words]
+        looks += [replace(look, first=look.first + place) for look in piece.self_attention]
     # END counts as a token of every piece
     score = np.average([piece.score for piece in pieces], weights=[len(piece.tokens) + 1 for piece in pieces])
     tokens = tuple(token for piece in pieces for token in piece.tokens)
     text = " ".join(piece.text for piece in pieces if piece.text)
     note = "" if text else pieces[0].note
-    return AttentionTrace(text, float(score), tokens, weights, geometry, pieces[0].origin, tuple(words), note)
+    return AttentionTrace(
+        text, float(score), tokens, weights, geometry, pieces[0].origin, tuple(words), note, tuple(looks)
+    )
 
 
 def encode_weights(weights: np.ndarray) -> dict:

@@ -107,6 +107,11 @@ def find(args: argparse.Namespace, extensions: Collection[str], sense: str) -> F
     return Found(args.paths, lambda left_out: inputs_of(args.paths, extensions, left_out), sense)
 
 
+def wants_attention(args: argparse.Namespace) -> bool:
+    """Whether rows hold weights: the encoder's self-attention goes beside the decoder's."""
+    return args.attention or args.self_attention is not None
+
+
 def folders_of(args: argparse.Namespace, out: Path | None) -> dict[str, Path]:
     given = {"--out": out, "--pictures": args.pictures, "--html": args.html}
     return {option: path for option, path in given.items() if path}
@@ -132,6 +137,7 @@ def load_for(sense: str, args: argparse.Namespace, options: dict[str, float | No
     if predictor.sense != sense:
         raise UserError(f"{args.checkpoint} is a model for {predictor.sense}s; name one for {sense}s with --checkpoint")
     search_with(predictor.search, options)  # raises before any file is opened to be written
+    predictor.looks(args.self_attention or False)
     return predictor
 
 
@@ -141,17 +147,20 @@ def run_batch(batch: Batch, args: argparse.Namespace, options: dict[str, float |
     predictor = load_for(batch.sense, args, options)
     for option, folder in batch.folders.items():
         make_folder(folder, option)
-    origin = predictor.origin(search_with(predictor.search, options))
-    maker = {"sense": batch.sense, **asdict(origin), "attention": args.attention}
+    origin, attention = predictor.origin(search_with(predictor.search, options)), wants_attention(args)
+    maker = {"sense": batch.sense, **asdict(origin), "attention": attention}
+    if args.self_attention:
+        maker["options"] |= {"self_attention": args.self_attention}
+        options = options | {"self_attention": args.self_attention}
     failed, n_failed, cut = [], 0, []
     with open_writer(batch, maker) as write:
-        weights = bool(args.attention or batch.figures or batch.pages)
+        weights = bool(attention or batch.figures or batch.pages)
         segments = read(predictor, batch.left(args.choice), args.batch_size, options, weights)
         if batch.figures:
             segments = draw_figures(batch.figures, predictor, segments)
         if batch.pages:
             segments = save_pages(batch.pages, predictor, segments)
-        for input, row, problem in batch.found.show_progress(to_rows(segments, args.attention)):
+        for input, row, problem in batch.found.show_progress(to_rows(segments, attention)):
             if "error" in row:
                 n_failed += 1
                 failed += [problem] if n_failed <= MAX_TOLD else []
@@ -225,7 +234,8 @@ def to_rows(segments: Iterable[tuple[Input, Segment]], attention: bool) -> Itera
 
 def forget_weights(trace: AttentionTrace) -> AttentionTrace:
     tokens = (UNTOLD,) * len(trace.tokens)
-    return replace(trace, tokens=tokens, weights=trace.weights[:, :0].copy())  # a view would keep all of them
+    # a view would keep all of them
+    return replace(trace, tokens=tokens, weights=trace.weights[:, :0].copy(), self_attention=())
 
 
 def to_row(pieces: Sequence[AttentionTrace], attention: bool) -> Row:

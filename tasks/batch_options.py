@@ -114,6 +114,14 @@ def build_parser(
     add("--checkpoint", type=Path, default=BUNDLED[task], help="checkpoint folder (default: %(default)s)")
     add("--beam", type=int, help="hypotheses kept while searching; 1 is greedy (default: the checkpoint's)")
     add("--attention", action="store_true", help="put tokens and attention weights into every row")
+    add(
+        "--self-attention",
+        nargs="?",
+        const="all",
+        metavar="LAYER[.HEAD]",
+        help=f"put into every row which place of the {unit} looks at which inside the encoder: all layers and heads "
+        "(where that is too much, as many of the last as fit), one layer, such as 3, or one head of it, such as 3.0",
+    )
     add("--pictures", type=Path, metavar="DIR", help=f"draw the attention of each {unit} into a PNG here")
     add("--html", type=Path, metavar="DIR", help=f"write the viewer of each {unit} here, as a page to open and to send")
     add_choice(parser)

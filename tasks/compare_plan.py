@@ -99,7 +99,7 @@ def name_of(attention: dict[str, Any]) -> str:
 
 
 def options_of(key: str, value: Any) -> list[str]:
-    """["heads=4"], or of a part's options ["encoder.layers=8", ...]; what the name of a mechanism tells already, not."""
+    """["heads=4"], or of a part's options ["encoder.layers=8", ...]; nothing that the name of a mechanism tells."""
     if isinstance(value, dict):
         return [option for inner, each in value.items() for option in options_of(f"{key}.{inner}", each)]
     return [] if key in ("score", "align") else [f"{key}={value}"]

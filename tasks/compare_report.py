@@ -128,11 +128,12 @@ def heading(plan: Any, rows: Sequence[Row]) -> str:
     budget, inputs = plan.budget, f"{plan.base.encoder_config.sense}s"
     seeds = ", ".join(map(str, sorted({run.seed for row in rows for run in row.runs})))
     decoder, n = budget["decoder"], budget["n_examples"]
-    words = f"""Every row: {plan.shared.words} ({decoder["form"]}, width {decoder["dim"]}), trained for {plan.n_steps} steps of {plan.data.batch_in_words} on {n["train"]:,} {inputs}; seeds:
-    {seeds or "none"}; its last parameters searched the {n["val"]:,} of the validation set with a beam of
-    {plan.base.search.beam}. ± is the standard deviation over the seeds. s/step: CPU seconds of loss and gradients of
-    one batch, all mechanisms in turn on one machine. The figures of attention are medians over the sentences, entropy
-    in nats."""
+    form = f"{decoder['form']}, width {decoder['dim']}"
+    words = f"""Every row: {plan.shared.words} ({form}), trained for {plan.n_steps} steps
+    of {plan.data.batch_in_words} on {n["train"]:,} {inputs}; seeds: {seeds or "none"}; its last parameters
+    searched the {n["val"]:,} of the validation set with a beam of {plan.base.search.beam}. ± is the standard
+    deviation over the seeds. s/step: CPU seconds of loss and gradients of one batch, all mechanisms in turn on
+    one machine. The figures of attention are medians over the sentences, entropy in nats."""
     return f"# Attention mechanisms compared\n\n{' '.join(words.split())}\n"
 
 

@@ -1,4 +1,4 @@
-"""What the rows of a comparison have in common besides their settings: one frozen encoder's features, or only the data."""
+"""What the rows of a comparison have in common: one frozen encoder's features of the data, or only the data."""
 
 from copy import copy
 from dataclasses import asdict, replace
@@ -34,14 +34,22 @@ class Variant(NamedTuple):
 
     def decoder_config(self, base: DecoderConfig) -> DecoderConfig:
         """Raises ConfigError for an option that does not exist."""
-        decoder = config_from_json(DecoderConfig, asdict(base) | self.decoder, "decoder")
+        decoder = with_options(base, self.decoder, "decoder")
         return replace(decoder, attention=self.attention)
 
 
+def with_options(config: Any, options: dict[str, Any], part: str) -> Any:
+    """A config with some options changed. Raises ConfigError for one that does not exist or has no such value."""
+    known = asdict(config)
+    if unknown := [name for name in options if name not in known]:
+        raise ConfigError(f"attention: {part} has no option {unknown[0]!r}; known: {', '.join(known)}")
+    return config_from_json(type(config), known | options, part)
+
+
 class Shared(Protocol):
-    """data: what is trained and validated on, in the order of a seed. module: a fresh one of a row. batches: the training
-    set once. whole: the model that is saved. reading: of a saved model, what validates on `data`. check: raises
-    ConfigError for a row that cannot be built. facts: what the results depend on. words: the same for people."""
+    """data: what is trained and validated on, in the order of a seed. module: a fresh one of a row. batches: the
+    training set once. whole: the model that is saved. reading: of a saved model, what validates on `data`. check:
+    raises ConfigError for a row that cannot be built. facts: what the results depend on. words: the same for people."""
 
     tokenizer: Tokenizer
     facts: dict[str, Any]
@@ -106,7 +114,7 @@ class WholeModels:
 
     def module(self, variant: Variant) -> SequenceModule:
         base = self.base
-        encoder = config_from_json(type(base.encoder_config), asdict(base.encoder_config) | variant.encoder, "encoder")
+        encoder = with_options(base.encoder_config, variant.encoder, "encoder")
         decoder = variant.decoder_config(base.decoder_config)
         kind = type(f"{type(base).__name__}FromSeed", (FromSeed, type(base)), {"vocabulary": self.tokenizer})
         return kind(encoder, decoder, search=base.search, loss=base.loss, schedule=base.schedule)

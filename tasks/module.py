@@ -60,7 +60,8 @@ class SequenceModule(pl.LightningModule):
     monitor: the validation score that decides which checkpoint is best. lower_is_better: whether it is an error.
     scores: those that the table of a comparison shows. honours: the OPTIONAL options that the task knows what to do
     with; another one that is set is a ConfigError. written: what its sentences are called. ready: the encoder that the
-    config describes is a trained one. trained_whole: a comparison trains an encoder in every row. measured: patterns of the names of all scores, of which callbacks may watch one.
+    config describes is a trained one. trained_whole: a comparison trains an encoder in every row. measured: patterns of
+    the names of all scores, of which callbacks may watch one.
     """
 
     monitor: str

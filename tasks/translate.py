@@ -12,7 +12,7 @@ from multimodal_attn.errors import UserError
 from multimodal_attn.files import printable
 from multimodal_attn.predictor import search_with
 from multimodal_attn.senses.text.media import STANDARD_INPUT, Text, read_lines, text_files
-from tasks.batch import Batch, folders_of, load_for, read, run_batch, to_rows
+from tasks.batch import Batch, folders_of, load_for, read, run_batch, to_rows, wants_attention
 from tasks.batch_options import LINE_FORMATS
 from tasks.figures import place_figures
 from tasks.found import Found, report
@@ -44,9 +44,9 @@ def translate(args: argparse.Namespace) -> int:
         found = Found(files, lambda left_out: iter(lines), "text")
         batch = Batch(found, "text", "translated", rows, None, {}, figures, pages, folders_of(args, None))
         return run_batch(batch, args, {"beam": args.beam})
-    if args.attention or figures or pages:
+    if wants_attention(args) or figures or pages:
         told = f"{format} has a line for each sentence and no more"
-        raise UserError(f"--attention, --pictures and --html go with jsonl; {told}")
+        raise UserError(f"--attention, --self-attention, --pictures and --html go with jsonl; {told}")
     return write_lines(args, files, lines, LINES[format])
 
 

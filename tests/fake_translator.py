@@ -1,9 +1,11 @@
 """A translator for tests of the page: no model, and every weight where the test planted it."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from multimodal_attn.senses.text.geometry import TextGeometry
-from multimodal_attn.trace import AttentionTrace, Token
+from multimodal_attn.trace import AttentionTrace, SelfAttention, Token
 
 SENTENCE = "Tom chases Jerry."
 SPANS = ((0, 3), (4, 8), (8, 10), (11, 16), (16, 17))
@@ -22,13 +24,23 @@ def read_trace(geometry: TextGeometry = GEOMETRY, said: tuple[str, ...] = SAID) 
     return AttentionTrace("".join(said).replace("▁", " ").strip(), -0.5, tokens, weights, geometry)
 
 
+def planted_looks() -> SelfAttention:
+    """Two heads: in the first every place looks at the one before it, in the second at the last."""
+    n = GEOMETRY.n_places
+    before, last = np.eye(n, k=-1, dtype=np.float32), np.zeros((n, n), np.float32)
+    last[:, -1] = 1
+    return SelfAttention(((1, 0), (1, 3)), np.stack([before, last]))
+
+
 class FakeTranslator:
     """Says the same of every sentence, and fails at one."""
 
     name = "fake <b>translator</b>"
     config, sense = {"task": "translation"}, "text"
 
-    def __call__(self, source: str) -> AttentionTrace:
+    self_attends = True
+
+    def __call__(self, source: str, self_attention: bool = False) -> AttentionTrace:
         if source == "crash":
             raise RuntimeError("planted")
-        return read_trace()
+        return replace(read_trace(), self_attention=(planted_looks(),)) if self_attention else read_trace()

@@ -281,3 +281,58 @@ def test_speech_is_compared_on_the_features_of_a_checkpoint(tmp_path: Path) -> N
     heard, *_ = load_checkpoint(tmp_path / "out" / "location-softmax" / "seed-1" / "model")
     assert heard.ctc is None and heard.encoder.config == encoder
     assert Image.open(tmp_path / "out" / "comparison.png").height > 2 * 132
+
+
+# whole models
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pairs")
+    words = {"red": "rot", "green": "gr\u00fcn", "a": "ein", "dog": "Hund", "cat": "Kater", "and": "und"}
+    sentences = [f"a {first} dog and a {second} cat" for first in ("red", "green") for second in ("red", "green")] * 4
+    for split, some in ("train", sentences[3:]), ("val", sentences[:3]):
+        (folder / f"{split}.en").write_text("".join(f"{each}\n" for each in some))
+        translated = (" ".join(words[word] for word in each.split()) for each in some)
+        (folder / f"{split}.de").write_text("".join(f"{each}\n" for each in translated))
+    return folder
+
+
+TRANSFORMER = "{score: dot, heads: 2, encoder: {name: transformer, layers: 8}, decoder: {form: transformer, layers: 1}}"
+
+
+def translators(pairs: Path, out: Path, *attention: str) -> list[str]:
+    options = {"root": pairs, "n_pieces": 300, "batch_tokens": 60}
+    rest = [part for key, value in options.items() for part in (f"--data.{key}", str(value))]
+    model = {"encoder.dim": 8, "encoder.layers": 1, "decoder.dim": 8, "search.beam": 1, "search.max_length": 8}
+    rest += [part for key, value in model.items() for part in (f"--model.{key}", str(value))]
+    return ["compare", "--task", "translation", "--steps", "3", "--out", str(out), "--attention", *attention, *rest]
+
+
+def test_translators_are_compared_whole_and_may_differ_in_depth(pairs: Path, tmp_path: Path) -> None:
+    assert main(translators(pairs, tmp_path / "out", "additive/local_m", "none", TRANSFORMER)) == 0
+    with (tmp_path / "out" / "comparison.csv").open() as file:
+        rows = {row["attention"]: row for row in csv.DictReader(file)}
+    deep = "dot/softmax heads=2 encoder.name=transformer encoder.layers=8 decoder.form=transformer decoder.layers=1"
+    assert set(rows) == {"additive/local_m", "none", deep}
+    assert all(0 <= float(row["bleu"]) <= 100 and float(row["seconds_per_step"]) > 0 for row in rows.values())
+    folders = {path.parent.parent.name: path for path in (tmp_path / "out").glob("*/*/model")}
+    trained = {name: load_checkpoint(path)[0] for name, path in folders.items()}
+    encoders = [model.encoder.state_dict()["embedding.weight"] for model in trained.values()]
+    assert not torch.equal(encoders[0], encoders[1])
+    assert sorted(model.encoder.config.layers for model in trained.values()) == [1, 1, 8]
+    table = (tmp_path / "out" / "comparison.md").read_text()
+    assert "a fresh encoder (blstm)" in table and "13 texts" in table
+    assert Image.open(tmp_path / "out" / "comparison.png").height > 100
+
+
+def test_what_a_row_cannot_have_is_told_before_anything_is_trained(
+    pairs: Path, colours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(translators(pairs, out, "{score: dot, encoder: {layrs: 8}}")) == 2
+    assert "encoder has no option 'layrs'" in capsys.readouterr().err.splitlines()[-1]
+    assert main([*translators(pairs, out, "dot"), "--encoder", str(tmp_path)]) == 2
+    assert "leave --encoder out" in capsys.readouterr().err.splitlines()[-1]
+    assert main(arguments(colours, tmp_path / "other", "{score: dot, encoder: {stride: 8}}")) == 2
+    assert "share one frozen encoder" in capsys.readouterr().err.splitlines()[-1]

@@ -46,6 +46,7 @@ LAYERS = (
     {"timing"},
     {"model"},
     {"checkpoint"},
+    {"looks"},
     {"predictor"},
     {"render"},
     {"senses.*.maps", "viewer"},

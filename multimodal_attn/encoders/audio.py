@@ -1,6 +1,6 @@
 """Audio encoder: log-mel frames, convolutional subsampling, then a Conformer, a Transformer or a pyramid of BLSTMs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchaudio.models.conformer import ConformerLayer
 
+from multimodal_attn.blocks import look_weights
 from multimodal_attn.encoders.dropout import Dropout
 from multimodal_attn.encoders.logmel import HOP, N_MELS, RATE, WINDOW, LogMel, SoundBatch, lengths_to_mask, n_frames
 from multimodal_attn.encoders.self_attention import SelfAttentionEncoder
@@ -103,6 +104,15 @@ class AudioEncoder(nn.Module):
     def forward(self, sounds: SoundBatch) -> Memory:
         return self.encode(self.features(sounds))
 
+    @property
+    def n_looks(self) -> tuple[int, int]:
+        """Layers of self-attention and heads of each; (0, 0) for BLSTMs."""
+        return getattr(self.listener, "n_looks", (0, 0))
+
+    def looks(self, sounds: SoundBatch) -> Iterator[Tensor]:
+        """The self-attention of one layer after the other, (B, N, S, S), the place that looks first."""
+        return self.listener.looks(self.subsample(self.features(sounds)))
+
     def set_trainable(self, trainable: bool) -> None:
         self.requires_grad_(trainable)
 
@@ -172,6 +182,16 @@ class Conformer(nn.Module):
             x = layer(x, memory.mask)
         return Memory(x, memory.mask)
 
+    @property
+    def n_looks(self) -> tuple[int, int]:
+        return len(self.layers), self.layers[0].self_attn.num_heads if len(self.layers) else 0
+
+    def looks(self, memory: Memory) -> Iterator[Tensor]:
+        x = memory.clean()
+        for layer in self.layers:
+            yield layer.weights(x, memory.mask)
+            x = layer(x, memory.mask)
+
 
 class MaskedConformerLayer(ConformerLayer):
     """torchaudio's layer, whose convolution reads padding and normalises over it; here neither does.
@@ -198,10 +218,20 @@ class MaskedConformerLayer(ConformerLayer):
         x = x + 0.5 * self.ffn2(x)
         return self.final_layer_norm(x)
 
-    def _attend(self, x: Tensor, keep: Tensor) -> Tensor:
+    def weights(self, x: Tensor, keep: Tensor) -> Tensor:
+        """What it looks with: (B, N, S, S), the place that looks first."""
+        queries, keys, _ = self._heads(self.self_attn_layer_norm(x + 0.5 * self.ffn1(x)))
+        return look_weights(queries, keys, keep[:, None, None])
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """Queries, keys and values, (3, B, N, S, A)."""
         maps = self.self_attn
         joint = linear(x, maps.in_proj_weight, maps.in_proj_bias).unflatten(-1, (3, maps.num_heads, -1))
-        queries, keys, values = joint.permute(2, 0, 3, 1, 4)  # (B, N, S, A) each
+        return joint.permute(2, 0, 3, 1, 4)
+
+    def _attend(self, x: Tensor, keep: Tensor) -> Tensor:
+        maps = self.self_attn
+        queries, keys, values = self._heads(x)
         p = maps.dropout if self.training else 0.0
         x = functional.scaled_dot_product_attention(queries, keys, values, keep[:, None, None], p)
         return linear(x.transpose(1, 2).flatten(2), maps.out_proj.weight, maps.out_proj.bias)

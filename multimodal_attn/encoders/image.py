@@ -3,6 +3,7 @@
 Layers of self-attention over that grid may follow.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -97,12 +98,24 @@ class ImageEncoder(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, pictures: Tensor) -> Memory:
+        return self.top(self._grid(pictures))
+
+    @property
+    def n_looks(self) -> tuple[int, int]:
+        """Layers of self-attention over the grid and heads of each; (0, 0) for the CNN alone."""
+        return getattr(self.top, "n_looks", (0, 0))
+
+    def looks(self, pictures: Tensor) -> Iterator[Tensor]:
+        """The self-attention of one layer after the other, (B, N, S, S), the place that looks first."""
+        return self.top.looks(self._grid(pictures))
+
+    def _grid(self, pictures: Tensor) -> Memory:
         x = ((pictures - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         maps = self.trunk(x)
         if self.to_fine is not None:
             rows, cols = self.to_fine, self.to_fine
             maps = [maps[0], torch.einsum("fi,bdij,gj->bdfg", rows, maps[1], cols)]
-        return self.top(Memory(torch.cat(maps, 1).flatten(2).transpose(1, 2)))  # (B, S, D)
+        return Memory(torch.cat(maps, 1).flatten(2).transpose(1, 2))  # (B, S, D)
 
     def train(self, mode: bool = True) -> "ImageEncoder":
         """Frozen blocks stay in evaluation mode, so that their features are the same at every pass."""

@@ -1,5 +1,7 @@
 """Self-attention encoders: every place of a grid or of a sound looks at all others, and is told where it is."""
 
+from collections.abc import Iterator
+
 from torch import Tensor, nn
 
 from multimodal_attn.blocks import FeedForward, SelfAttention
@@ -50,6 +52,18 @@ class SelfAttentionEncoder(nn.Module):
             x = layer(x, memory.mask)
         return Memory(self.norm(x), memory.mask)
 
+    @property
+    def n_looks(self) -> tuple[int, int]:
+        """Layers, and heads of each."""
+        return len(self.layers), self.layers[0].places.heads if len(self.layers) else 0
+
+    def looks(self, memory: Memory) -> Iterator[Tensor]:
+        """The self-attention of one layer after the other, (B, N, S, S), the place that looks first."""
+        x = self.positions(memory.clean())
+        for layer in self.layers:
+            yield layer.places.weights(x, memory.mask)
+            x = layer(x, memory.mask)
+
 
 class GridSelfAttention(SelfAttentionEncoder):
     """Layers on top of a CNN, whose grid (B, rows * cols, input_dim) is brought to their width and given 2-D codes."""
@@ -61,3 +75,6 @@ class GridSelfAttention(SelfAttentionEncoder):
 
     def forward(self, memory: Memory) -> Memory:
         return super().forward(Memory(self.enter(memory.clean()), memory.mask))
+
+    def looks(self, memory: Memory) -> Iterator[Tensor]:
+        return super().looks(Memory(self.enter(memory.clean()), memory.mask))

@@ -3,6 +3,7 @@
 A sound is padded with silence to 30 s, as in its training; of the places only those of the sound are memory.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -100,16 +101,28 @@ class WhisperEncoder(nn.Module):
         return self.logmel(sounds)
 
     def encode(self, features: Memory) -> Memory:
-        x = functional.gelu(self.first(features.values.transpose(1, 2)))
-        x = functional.gelu(self.second(x)).transpose(1, 2)  # (B, 1500, D)
         mask = features.mask[:, ::2]
-        heard = self.listener(Memory(x)).values
+        heard = self.listener(self._convolve(features)).values
         n_places = N_PLACES if self.config.window else int(mask.sum(1).max())
         memory = Memory(heard[:, :n_places], (mask | self.config.window)[:, :n_places])
         return memory if self.config.stride == 2 else _mean_of_neighbours(*memory)
 
     def forward(self, sounds: SoundBatch) -> Memory:
         return self.encode(self.features(sounds))
+
+    @property
+    def n_looks(self) -> tuple[int, int]:
+        """Layers, and heads of each."""
+        return self.listener.n_looks
+
+    def looks(self, sounds: SoundBatch) -> Iterator[Tensor]:
+        """The self-attention of one layer after the other over all 30 s, (B, N, S, S), the place that looks first."""
+        for weights in self.listener.looks(self._convolve(self.features(sounds))):
+            yield weights if self.config.stride == 2 else _join_looks(weights)
+
+    def _convolve(self, features: Memory) -> Memory:
+        x = functional.gelu(self.first(features.values.transpose(1, 2)))
+        return Memory(functional.gelu(self.second(x)).transpose(1, 2))  # (B, 1500, D)
 
     def set_trainable(self, trainable: bool) -> None:
         """Freeze all, or train the layers from `trainable_from` on."""
@@ -171,6 +184,11 @@ class WhisperLogMel(nn.Module):
 def n_frames(n_samples: Tensor) -> Tensor:
     """Frames that are centred on a sample of the sound."""
     return -(-n_samples // HOP)
+
+
+def _join_looks(weights: Tensor) -> Tensor:
+    """(B, N, 1500, 1500) -> (B, N, 750, 750): where two neighbours look on the mean, at both of two neighbours."""
+    return weights.unflatten(2, (-1, 2)).mean(3).unflatten(3, (-1, 2)).sum(4)
 
 
 def _mean_of_neighbours(x: Tensor, mask: Tensor) -> Memory:

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from multimodal_attn.render.alignment import paste_framed, shade_to_ink
-from multimodal_attn.render.sheet import EDGE, FAINT, GAP, INK, NUMBER_SIZE, FigureOptions, draw_sheet
+from multimodal_attn.render.sheet import EDGE, FAINT, GAP, INK, NUMBER_SIZE, PAPER, FigureOptions, draw_sheet
 from multimodal_attn.render.text import lacking_letters, load_font, printable, shorten
 from multimodal_attn.senses.text.geometry import TextGeometry
 from multimodal_attn.senses.text.media import Text
@@ -20,19 +20,40 @@ NO_FONT = "Some letters have no font here; install Noto Sans CJK, or one that ha
 
 
 def render_text(trace: AttentionTrace, source: Text, options: FigureOptions) -> Image.Image:
-    """The figure as an RGB picture. A model without attention gives the two sentences."""
+    """The figure as an RGB picture, below it a matrix of the source by itself for each map of self-attention that the
+    trace holds. A model without attention gives the two sentences."""
     across, down = source_names(trace.geometry), [token.text.strip(WORD_MARKS) for token in trace.tokens]
-    if not (trace.weights.shape[1] and down and across):
-        return draw_sheet(f"{source.text} \u2192 {trace.text}", 1, 1)[0]
+    maps = trace.weights.mean(1) if trace.weights.shape[1] else np.zeros((0, len(across)), np.float32)
+    figure = draw_matrix(trace.text, source.text, across, down, maps)
+    own = [
+        draw_matrix(f"self-attention {layer}.{head}", source.text, across, across, weights)
+        for look in trace.self_attention
+        for (layer, head), weights in zip(look.heads, look.weights, strict=True)
+    ]
+    return stack([figure, *own])
+
+
+def stack(figures: Sequence[Image.Image]) -> Image.Image:
+    """One below the other."""
+    sheet = Image.new("RGB", (max(each.width for each in figures), sum(each.height for each in figures)), PAPER)
+    for n, figure in enumerate(figures):
+        sheet.paste(figure, (0, sum(each.height for each in figures[:n])))
+    return sheet
+
+
+def draw_matrix(
+    title: str, source: str, across: Sequence[str], down: Sequence[str], weights: np.ndarray
+) -> Image.Image:
+    """Weights (T, S) between the names of their rows and of their columns, the pieces of `source`."""
+    if not (len(weights) and down and across):
+        return draw_sheet(f"{source} \u2192 {title}", 1, 1)[0]
     cell = max(min(CELL, WIDEST // max(len(across), len(down))), 1)
     left, head = gutter_of(down), gutter_of(across)
-    lacks = any(
-        lacking_letters(load_font(NUMBER_SIZE, text), text) for text in map(printable, (source.text, trace.text))
-    )
+    lacks = any(lacking_letters(load_font(NUMBER_SIZE, text), text) for text in map(printable, (source, title)))
     width, height = left + len(across) * cell, head + len(down) * cell + (GAP + NUMBER_SIZE) * lacks
-    figure, (x, y) = draw_sheet(trace.text, width, height)
+    figure, (x, y) = draw_sheet(title, width, height)
     corner = x + left, y + head
-    paste_framed(figure, draw_cells(trace.weights.mean(1), cell), corner)
+    paste_framed(figure, draw_cells(weights, cell), corner)
     if cell >= NUMBER_SIZE:
         draw_beside(figure, down, corner, cell)
         draw_above(figure, across, corner, cell, head)

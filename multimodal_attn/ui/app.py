@@ -23,14 +23,14 @@ from multimodal_attn.errors import UserError
 from multimodal_attn.ui import temporary_folder
 from multimodal_attn.ui.aliases import Aliases
 from multimodal_attn.ui.connections import Impatient
-from multimodal_attn.ui.events import EXAMPLE, FILE, WRITTEN, Inputs
+from multimodal_attn.ui.events import EXAMPLE, FILE, SWITCH, WRITTEN, Inputs
 from multimodal_attn.ui.guard import Guard
 from multimodal_attn.ui.limits import MAX_FILE, room
 from multimodal_attn.ui.line import Line
 from multimodal_attn.ui.origin import Names
 from multimodal_attn.ui.page import Page
 from multimodal_attn.ui.pages import EXAMPLES, PAGES, folders, known_files
-from multimodal_attn.ui.readers import Later, Reader
+from multimodal_attn.ui.readers import Later, Reader, attends
 from multimodal_attn.ui.tab import EVENTS, build_tab
 from multimodal_attn.viewer.sources import read_parts, read_static
 
@@ -67,10 +67,10 @@ def build_app(readers: Mapping[str, Reader]) -> gr.Blocks:
                     if reader is None:
                         gr.HTML(html.escape(missing(page)), elem_classes="missing")
                         continue
-                    build_tab(page, reader, line)
+                    inside = build_tab(page, reader, line)
                 if isinstance(reader, Later):
                     shown = tab.select if n else app.load
-                    shown(lambda later=reader: open_quietly(later), js=SOON, **OPENING)
+                    shown(lambda later=reader: open_quietly(later), None, inside, js=SOON, **OPENING)
         app.load(None, js=read_script(), api_visibility="private")
     return app
 
@@ -87,12 +87,14 @@ def read_script() -> str:
     return f"() => ({read_page('page.js')})({json.dumps(tabs)})"
 
 
-def open_quietly(later: Later) -> None:
-    """Opens a checkpoint while the person still looks around; a mistake is told when it is used."""
+def open_quietly(later: Later) -> dict:
+    """Opens a checkpoint while the person still looks around, and shows the switch of its self-attention if it has any;
+    a mistake is told when it is used."""
     try:
-        later.open()
+        return gr.update(visible=attends(later.open()))
     except UserError as error:
         logging.warning("%s", error)
+        return gr.skip()
 
 
 def build_theme() -> gr.themes.Base:
@@ -129,7 +131,7 @@ def claim_port(host: str, port: int) -> int:
         return probe.getsockname()[1]
 
 
-BROUGHT = {gr.Dataset: EXAMPLE, gr.Textbox: WRITTEN}
+BROUGHT = {gr.Dataset: EXAMPLE, gr.Textbox: WRITTEN, gr.Checkbox: SWITCH}
 
 
 def inputs_of(app: gr.Blocks) -> Inputs:

@@ -11,7 +11,7 @@ MAX_PATH = 4096  # characters; beyond, no system has such a file, and to take on
 MAX_NAME = 255  # characters of a session's hash, and of a file's name
 MAX_TEXT = 10_000  # characters that are read at all, to be told that they are too many
 
-FILE, EXAMPLE, WRITTEN = "file", "example", "written"  # what an event may bring
+FILE, EXAMPLE, WRITTEN, SWITCH = "file", "example", "written", "switch"  # what an event may bring
 Inputs = Mapping[int, Sequence[str]]  # by the number of an event
 
 
@@ -68,8 +68,9 @@ def rebuild_event(body: bytes, inputs: Inputs, uploads: Uploads, to_path: Callab
 
 
 def rebuild_input(value: object, kind: str, uploads: Uploads, to_path: Callable[[str], str]) -> object:
-    """Nothing, the number of an example, what was written, or a file."""
-    if value is None or kind == EXAMPLE and is_count(value) or kind == WRITTEN and is_text(value):
+    """Nothing, the number of an example, what was written, a switch, or a file."""
+    known = {EXAMPLE: is_count, WRITTEN: is_text, SWITCH: is_bool}
+    if value is None or kind in known and known[kind](value):
         return value
     if kind != FILE:
         raise Forged(NO_EVENT)
@@ -86,6 +87,10 @@ def rebuild_input(value: object, kind: str, uploads: Uploads, to_path: Callable[
 
 def is_text(value: object) -> bool:
     return isinstance(value, str) and len(value) <= MAX_TEXT
+
+
+def is_bool(value: object) -> bool:
+    return isinstance(value, bool)
 
 
 def is_count(value: object) -> bool:

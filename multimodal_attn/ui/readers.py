@@ -12,7 +12,14 @@ class Reader(Protocol):
 
     name: str
 
-    def __call__(self, source: str) -> AttentionTrace: ...
+    def __call__(self, source: str, **options: bool) -> AttentionTrace:
+        """options: self_attention=True, where that of the encoder is to be in the trace."""
+        ...
+
+
+def attends(reader: Reader) -> bool:
+    """Whether there is self-attention in its encoder, as far as is known."""
+    return getattr(reader, "self_attends", False)
 
 
 class Later:
@@ -30,5 +37,5 @@ class Later:
             self._reader = self._reader or load(self.folder)
         return self._reader
 
-    def __call__(self, source: str) -> AttentionTrace:
-        return self.open()(source)
+    def __call__(self, source: str, **options: bool) -> AttentionTrace:
+        return self.open()(source, **options)

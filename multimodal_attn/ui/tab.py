@@ -12,11 +12,12 @@ from multimodal_attn.ui.line import Line, in_turn
 from multimodal_attn.ui.opening import opening_of
 from multimodal_attn.ui.page import Page
 from multimodal_attn.ui.pages import known_files
-from multimodal_attn.ui.readers import Reader
+from multimodal_attn.ui.readers import Reader, attends
 from multimodal_attn.ui.viewer import build_viewer, keep
 from multimodal_attn.viewer.payloads import complete, problem, waiting
 
 FACTS = "{by} by <b>{name}</b>. {expect}<br>Everything runs on this computer; no {kind} leaves it."
+INSIDE = "which place of the input looks at which inside the encoder, of what is read from now on"
 EVENTS = {
     "api_visibility": "private",
     "concurrency_limit": None,  # the line lets in one at a time, and tells the others
@@ -25,13 +26,16 @@ EVENTS = {
 }
 
 
-def answer(page: Page, reader: Reader, source: str) -> Iterator[dict]:
-    """Payloads of one input: the input itself at once, then its trace; or the problem, in one line."""
+def answer(page: Page, reader: Reader, source: str, inside: bool = False) -> Iterator[dict]:
+    """Payloads of one input: the input itself at once, then its trace; or the problem, in one line.
+
+    inside: with the encoder's self-attention.
+    """
     name = page.name_of(source)
     try:
         media = page.media(source, keep)
         yield waiting(media)
-        yield complete(media, reader(source), keep)
+        yield complete(media, reader(source, **{"self_attention": True} if inside else {}), keep)
     except UserError as error:
         yield problem(str(error).replace(source, name))  # the folder means nothing to the reader
     except Exception:
@@ -39,20 +43,22 @@ def answer(page: Page, reader: Reader, source: str) -> Iterator[dict]:
         yield problem(f"{name}: the model failed on this {page.kind}; the terminal has the details")
 
 
-def answer_upload(page: Page, reader: Reader, source: str) -> Iterator[dict]:
+def answer_upload(page: Page, reader: Reader, source: str, inside: bool) -> Iterator[dict]:
     """As `answer`, for a path that came over the network: once more, whatever let it pass before."""
     try:
         known_files().check(source)
     except Forged as error:
         yield problem(str(error))
     else:
-        yield from answer(page, reader, source)
+        yield from answer(page, reader, source, inside)
 
 
-def build_tab(page: Page, reader: Reader, line: Line) -> None:
+def build_tab(page: Page, reader: Reader, line: Line) -> gr.Checkbox:
+    """Gives the switch of self-attention."""
     with gr.Row(elem_classes="columns"):
         with gr.Column(elem_classes="rail", scale=0, min_width=264):
             drop = page.drop()
+            inside = build_switch(page, attends(reader))
             examples = build_examples(page)
             name, expect = html.escape(reader.name), page.checkpoints.get(reader.name, "")
             facts = FACTS.format(by=page.by, name=name, expect=expect, kind=page.kind)
@@ -61,23 +67,31 @@ def build_tab(page: Page, reader: Reader, line: Line) -> None:
             viewer = build_viewer(page.kind, opening_of(page.kind, reader.name), elem_id=f"{page.kind}-viewer")
     sources = list(page.examples.values())
 
-    def on_file(source: str | None) -> Iterator[tuple[dict, None]]:
-        for payload in in_turn(line, answer_upload(page, reader, source)) if source else ():
+    def on_file(source: str | None, inside: bool) -> Iterator[tuple[dict, None]]:
+        for payload in in_turn(line, answer_upload(page, reader, source, inside)) if source else ():
             yield payload, None  # None empties the drop area for the next file
 
-    def on_text(text: str) -> Iterator[dict]:
-        yield from in_turn(line, answer(page, reader, text)) if text and text.strip() else ()
+    def on_text(text: str, inside: bool) -> Iterator[dict]:
+        yield from in_turn(line, answer(page, reader, text, inside)) if text and text.strip() else ()
 
-    def on_example(index: int) -> Iterator[dict]:
+    def on_example(index: int, inside: bool) -> Iterator[dict]:
         if index not in range(len(sources)):
             yield problem(NO_FILE)
         else:
-            yield from in_turn(line, answer(page, reader, str(sources[index])))
+            yield from in_turn(line, answer(page, reader, str(sources[index]), inside))
 
     for event in page.events:
-        brought = (on_text, drop, viewer) if page.written else (on_file, drop, [viewer, drop])
+        brought = (on_text, [drop, inside], viewer) if page.written else (on_file, [drop, inside], [viewer, drop])
         getattr(drop, event)(*brought, **EVENTS)
-    examples.click(on_example, examples, viewer, **EVENTS)
+    examples.click(on_example, [examples, inside], viewer, **EVENTS)
+    return inside
+
+
+def build_switch(page: Page, visible: bool) -> gr.Checkbox:
+    """Whether the encoder's self-attention is to be seen too, of what is read from then on."""
+    return gr.Checkbox(
+        False, label="self-attention", info=INSIDE, visible=visible, elem_id=f"{page.kind}-inside", container=False
+    )
 
 
 def build_examples(page: Page) -> gr.Dataset:

@@ -30,7 +30,8 @@ def waiting(media: dict) -> dict:
 
 def complete(media: dict, trace: AttentionTrace, save: Save) -> dict:
     """Payload of an input and its trace in the schema of docs/trace-format.md, as a file when it is large."""
-    if 8 / 3 * trace.weights.size <= MAX_INLINE:  # two bytes a weight, and base64
+    n_weights = trace.weights.size + sum(each.weights.size for each in trace.self_attention)
+    if 8 / 3 * n_weights <= MAX_INLINE:  # two bytes a weight, and base64
         return {"id": new_id(), "media": media, "trace": trace.to_dict()}
     return {"id": new_id(), "media": media, "file": save(json.dumps(trace.to_dict()).encode(), "trace.json")}
 

@@ -54,6 +54,27 @@ def test_a_sentence_is_translated_and_each_side_lights_up_the_other(text_page):
     assert asked == []
 
 
+def test_self_attention_is_seen_where_it_was_asked_for(text_page):
+    write(text_page, SENTENCE)
+    expect(viewer(text_page).get_by_role("option")).to_have_text(WORDS)
+    expect(viewer(text_page).locator("[data-part=inside-label]")).to_be_hidden()
+    text_page.locator("#text-inside input").check()
+    write(text_page, f"{SENTENCE} ")
+    maps, pieces = viewer(text_page).locator("[data-part=inside]"), viewer(text_page).locator("[data-part=source] span")
+    expect(maps).to_be_visible()
+    expect(maps.locator("option")).to_have_text(["off", "mean", "1.0", "1.3"])
+    maps.select_option("1.0")
+    expect(viewer(text_page).locator("[data-part=alignment] tbody th")).to_have_text(PIECES)
+    pieces.nth(2).hover()
+    assert [float(piece.evaluate(SHARE)) for piece in pieces.all()] == [0, 1, 0, 0, 0]
+    expect(viewer(text_page).get_by_text("Inside the encoder “es” looks at")).to_be_visible()
+    maps.select_option("mean")
+    pieces.nth(2).hover()
+    assert [float(piece.evaluate(SHARE)) for piece in pieces.all()] == [0, 1, 0, 0, 1]
+    maps.select_option("off")
+    expect(viewer(text_page).locator("[data-part=alignment] tbody th")).to_have_text(WORDS)
+
+
 def test_the_matrix_has_both_sentences_on_its_axes(text_page):
     write(text_page, SENTENCE)
     table = viewer(text_page).locator("[data-part=alignment]")

@@ -1,6 +1,6 @@
 """Text encoder: embeddings of the source's tokens, then BLSTMs (Bahdanau et al. 2015) or self-attention."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -65,7 +65,19 @@ class TextEncoder(nn.Module):
         self.reader = READERS[config.name](config)
 
     def forward(self, texts: TextBatch) -> Memory:
-        return self.reader(Memory(self.dropout(self.embedding(texts.tokens)), texts.tokens != PAD))
+        return self.reader(self._embed(texts))
+
+    @property
+    def n_looks(self) -> tuple[int, int]:
+        """Layers of self-attention and heads of each; (0, 0) for BLSTMs."""
+        return getattr(self.reader, "n_looks", (0, 0))
+
+    def looks(self, texts: TextBatch) -> Iterator[Tensor]:
+        """The self-attention of one layer after the other, (B, N, S, S), the place that looks first."""
+        return self.reader.looks(self._embed(texts))
+
+    def _embed(self, texts: TextBatch) -> Memory:
+        return Memory(self.dropout(self.embedding(texts.tokens)), texts.tokens != PAD)
 
     def set_trainable(self, trainable: bool) -> None:
         self.requires_grad_(trainable)

@@ -26,10 +26,11 @@ function shareAt(token, place) {
 }
 
 function drawLegend() {
-  part("legend").classList.toggle("idle", current() === null);
+  const map = shownMap();
+  part("legend").classList.toggle("idle", !map);
   part("ramp").style.backgroundImage = rampGradient(view.strength);
-  part("most").textContent = current() === null ? "most" : percent(largest(mapOf(current())));
-  part("unit").textContent = sense().unit(trace().geometry);
+  part("most").textContent = map ? percent(largest(map)) : "most";
+  part("unit").textContent = isInside() ? "of the place’s self-attention, per place" : sense().unit(trace().geometry);
 }
 
 // ---- words
@@ -45,6 +46,7 @@ function noMaps() {
 function detail() {
   const { tokens } = trace();
   if (!tokens.length) return [node("p", nothing())];
+  if (isInside() && view.place !== null) return insideDetail(view.place);
   if (view.place !== null && view.hovered === null) return placeDetail(tokens, view.place);
   if (current() !== null) return tokenDetail(tokens[current()], factsOn(current()));
   return [node("p", hasMaps() ? sense().hint : noMaps())];
@@ -66,6 +68,12 @@ function tokenDetail({ text, probability, alternatives }, facts) {
 function placeDetail(tokens, place) {
   const shares = tokens.map(({ text }, token) => [text, mapOf(token)[place]]);
   return [node("h4", sense().crowd(place)), bars(shares.sort((a, b) => b[1] - a[1]).slice(0, 6), shares[0][1])];
+}
+
+function insideDetail(place) {
+  const { geometry } = trace(), at = (each) => sense().at(each, geometry);
+  const shares = Array.from(insideMap(place), (share, each) => [at(each), share]).sort((a, b) => b[1] - a[1]);
+  return [node("h4", `Inside the encoder ${at(place)} looks at`), bars(shares.slice(0, 6), shares[0][1])];
 }
 
 // A list of [word, share] with a bar each; the longest bar is `most`.

@@ -12,6 +12,8 @@ const view = {
   pinned: null, // token chosen by click or key, or null
   place: null, // place under the pointer, or null
   head: "mean",
+  inside: "off", // self-attention of a place: off, the mean of all maps, or the number of one
+  looks: [], // the maps of self-attention, of each piece of the input
   smooth: true,
   strength: 1,
 };
@@ -39,6 +41,13 @@ const trace = () => view.complete.trace;
 const current = () => view.hovered ?? view.playing ?? view.pinned;
 const hasMaps = () => view.weights.nHeads > 0;
 const mapOf = (token) => tokenMap(view.weights, token, view.head);
+const isInside = () => view.inside !== "off";
+const insideMap = (place) => placeMap(view.looks, place, view.weights.nPlaces, view.inside);
+// What the stage shows: of the token that is meant, or of the place while self-attention is looked at.
+function shownMap() {
+  if (isInside()) return view.place === null ? null : insideMap(view.place);
+  return current() === null || !hasMaps() ? null : mapOf(current());
+}
 
 function node(name, text, attributes = {}) {
   const made = document.createElement(name);

@@ -29,6 +29,25 @@ function tokenMap({ nHeads, nPlaces, values }, token, head = "mean") {
   return mean;
 }
 
+// The maps of an encoder's self-attention, one object for each piece of the input: {first, heads, size, values (H, S, S)}.
+function decodeLooks(looks = []) {
+  return looks.map(({ first, heads, weights }) => ({ first, heads, size: weights.shape[2], values: decodeWeights(weights).values }));
+}
+
+// (S,) where one place looks: map number `map`, or the mean of all.
+function placeMap(looks, place, nPlaces, map) {
+  const found = new Float32Array(nPlaces);
+  const look = looks.find(({ first, size }) => place >= first && place < first + size);
+  if (!look) return found;
+  const { first, heads, size, values } = look;
+  const chosen = map === "mean" ? heads.map((_, n) => n) : [map];
+  for (const n of chosen) {
+    const start = (n * size + place - first) * size;
+    values.subarray(start, start + size).forEach((weight, i) => (found[first + i] += weight / chosen.length));
+  }
+  return found;
+}
+
 // How much of a token's look was at none of the places: a sentinel's share, or what local and monotonic attention leave.
 function shareElsewhere(map) {
   return 1 - map.reduce((sum, weight) => sum + weight, 0);

@@ -60,9 +60,9 @@ function bringIntoSight() {
 
 function showTrace(payload) {
   const isNew = payload.id !== view.complete?.id;
-  Object.assign(view, { complete: payload, weights: decodeWeights(payload.trace.weights) });
+  Object.assign(view, { complete: payload, weights: decodeWeights(payload.trace.weights), looks: decodeLooks(payload.trace.self_attention) });
   if (isNew) stopWalking();
-  if (isNew) Object.assign(view, { hovered: null, playing: null, pinned: null, place: null, head: "mean" });
+  if (isNew) Object.assign(view, { hovered: null, playing: null, pinned: null, place: null, head: "mean", inside: "off" });
   showKind(payload.media.kind);
   viewer.dataset.state = "ready";
   viewer.dataset.maps = hasMaps() && payload.trace.tokens.length ? "yes" : "no";
@@ -70,6 +70,7 @@ function showTrace(payload) {
   showWords();
   showHealth();
   showHeads();
+  showInside();
   showOrigin();
   showOpening(payload);
   draw();
@@ -100,6 +101,15 @@ function showHeads() {
   const one = (_, n) => node("option", n + 1, { value: n });
   part("heads").replaceChildren(node("option", "mean", { value: "mean" }), ...Array.from({ length: nHeads }, one));
   part("heads").value = view.head;
+}
+
+function showInside() {
+  const heads = view.looks[0]?.heads ?? [];
+  part("inside-label").hidden = !heads.length;
+  const one = ([layer, head], n) => node("option", `${layer}.${head}`, { value: n });
+  const choices = ["off", "mean"].map((name) => node("option", name, { value: name }));
+  part("inside").replaceChildren(...choices, ...heads.map(one));
+  part("inside").value = view.inside;
 }
 
 // ---- what the person does
@@ -154,6 +164,11 @@ for (const choice of [part("smooth"), part("cells")]) {
 }
 part("heads").addEventListener("change", ({ target }) => {
   change({ head: target.value === "mean" ? "mean" : Number(target.value) });
+});
+part("inside").addEventListener("change", ({ target }) => {
+  view.inside = Number.isInteger(Number(target.value)) ? Number(target.value) : target.value;
+  sense().show(view.complete.media, trace());
+  draw();
 });
 part("strength").addEventListener("input", ({ target }) => change({ strength: Number(target.value) }));
 

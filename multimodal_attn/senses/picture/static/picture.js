@@ -9,6 +9,7 @@ senses.picture = {
   sentence: "The caption, word by word",
   nothing: "The model found no words for this picture.",
   unit: () => "of the word’s attention, per cell",
+  at: (place, { cols }) => `row ${Math.floor(place / cols) + 1}, column ${(place % cols) + 1}`,
   spot: (token) => spotOf(indexOfMost(mapOf(token)), trace().geometry),
   names: { one: "a word", many: "words", whole: "the picture" },
   wide: (n) => `looks at about ${Math.round(n)} of ${view.weights.nPlaces} cells`,
@@ -45,7 +46,8 @@ function showCredit({ by = "", url = "" }) {
 function drawMap() {
   const pen = canvas.getContext("2d");
   pen.clearRect(0, 0, canvas.width, canvas.height);
-  if (current() !== null && hasMaps()) paintMap(pen, mapOf(current()));
+  const map = shownMap();
+  if (map) paintMap(pen, map);
 }
 
 // Cells end where the grid ends. A smooth map goes on for half a cell, as far as its outermost weights reach.

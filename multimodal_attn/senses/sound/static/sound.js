@@ -17,6 +17,7 @@ senses.sound = {
   sentence: "The transcript, token by token",
   nothing: "The model heard no words in this sound.",
   unit: ({ step }) => `of the token’s attention, per ${Math.round(1000 * step)}\u2009ms`,
+  at: (place, geometry) => `${clock(middle(placeSpan(geometry, place)), 2)}\u2009s`,
   spot: (token) => (heard.times[token] ? `heard at ${clock(heard.times[token][0], 2)} seconds` : ""),
   facts: factsOf,
   names: { one: "a token", many: "tokens", whole: "the sound" },
@@ -93,20 +94,22 @@ function rowLabels({ tokens, words = [] }) {
 
 // ---- weights
 
-const columnsOf = (token) =>
-  alongTime(mapOf(token), { ...trace().geometry, seconds: heard.seconds }, heard.nColumns, view.smooth);
+const columnsOf = (token) => columnsOfMap(mapOf(token));
+const columnsOfMap = (map) =>
+  alongTime(map, { ...trace().geometry, seconds: heard.seconds }, heard.nColumns, view.smooth);
 
 // Thinner than over a picture, for a spectrogram is dark by itself.
 function drawVeil() {
   const veil = Object.assign(part("veil"), { width: heard.nColumns, height: 1 });
-  if (current() === null || !hasMaps()) return;
-  veil.getContext("2d").putImageData(new ImageData(mapPixels(columnsOf(current()), 0.8 * view.strength), heard.nColumns, 1), 0, 0);
+  const map = shownMap();
+  if (map) veil.getContext("2d").putImageData(new ImageData(mapPixels(columnsOfMap(map), 0.8 * view.strength), heard.nColumns, 1), 0, 0);
 }
 
 function drawCurve() {
   const curve = Object.assign(part("curve"), { width: heard.nColumns, height: 96 });
-  if (current() === null || !hasMaps()) return;
-  const columns = columnsOf(current()), most = largest(columns) || 1;
+  const map = shownMap();
+  if (!map) return;
+  const columns = columnsOfMap(map), most = largest(columns) || 1;
   const pen = curve.getContext("2d");
   pen.fillStyle = getComputedStyle(viewer).getPropertyValue("--hot");
   columns.forEach((weight, x) => pen.fillRect(x, 96 * (1 - weight / most), 1, 96));

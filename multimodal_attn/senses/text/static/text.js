@@ -10,6 +10,7 @@ senses.text = {
   sentence: "The translation, token by token",
   nothing: "The model found no words for this text.",
   unit: () => "of the token’s attention, per piece",
+  at: (place) => quoted(place),
   spot: (token) => `read at ${quoted(indexOfMost(mapOf(token)))}`,
   facts: (token) => (hasMaps() ? [`read most at ${quoted(indexOfMost(mapOf(token)))}`] : []),
   names: { one: "a token", many: "tokens", whole: "the source" },
@@ -46,7 +47,7 @@ function showText(media, shown) {
     return [before, node("span", isRest(spans, place) ? "" : letters.slice(first, last).join(""), { "data-place": place })];
   });
   source.replaceChildren(...pieces);
-  alignment.replaceChildren(...(hasMaps() && shown.tokens.length ? tableOf(shown) : []));
+  alignment.replaceChildren(...(isInside() || (hasMaps() && shown.tokens.length) ? tableOf(shown) : []));
 }
 
 function tableOf({ tokens, geometry }) {
@@ -58,17 +59,24 @@ function tableOf({ tokens, geometry }) {
   });
   names.append(node("td", ""), ...across);
   head.append(names);
-  tokens.forEach((token, row) => {
-    const line = node("tr", "", { "data-token": row });
-    const cells = geometry.spans.map((_, place) => node("td", "", { "data-token": row, "data-place": place }));
-    line.append(node("th", nameOf(token.text).name, { "data-token": row }), ...cells);
+  rowNames(tokens, geometry).forEach((name, row) => {
+    const of = isInside() ? { "data-place": row } : { "data-token": row };
+    const line = node("tr", "", { "data-row": row });
+    line.append(node("th", name, of), ...geometry.spans.map((_, place) => node("td", "", { "data-place": place, ...of })));
     body.append(line);
   });
   return [head, body];
 }
 
+// Down: the translation, or the source once more where it looks at itself.
+function rowNames(tokens, geometry) {
+  if (!isInside()) return tokens.map((token) => nameOf(token.text).name);
+  return geometry.spans.map((_, place) => (isRest(geometry.spans, place) ? "" : pieceAt(geometry, place)));
+}
+const rowMap = (row) => (isInside() ? insideMap(row) : mapOf(row));
+
 function drawSource() {
-  const map = current() === null || !hasMaps() ? null : mapOf(current()), most = map ? largest(map) || 1 : 1;
+  const map = shownMap(), most = map ? largest(map) || 1 : 1;
   for (const piece of source.querySelectorAll("span")) {
     const place = Number(piece.dataset.place);
     piece.style.setProperty("--share", map ? (view.strength * map[place]) / most : 0);
@@ -78,10 +86,10 @@ function drawSource() {
 
 function drawAlignment() {
   for (const name of alignment.querySelectorAll("th[data-place]")) name.classList.toggle("on", Number(name.dataset.place) === view.place);
-  for (const row of alignment.querySelectorAll("tr[data-token]")) {
-    const token = Number(row.dataset.token), map = mapOf(token), most = largest(map) || 1;
-    row.classList.toggle("on", token === current());
-    for (const cell of row.querySelectorAll("td")) cell.style.setProperty("--share", (view.strength * map[cell.dataset.place]) / most);
+  for (const line of alignment.querySelectorAll("tr[data-row]")) {
+    const row = Number(line.dataset.row), map = rowMap(row), most = largest(map) || 1;
+    line.classList.toggle("on", row === (isInside() ? view.place : current()));
+    line.querySelectorAll("td").forEach((cell, place) => cell.style.setProperty("--share", (view.strength * map[place]) / most));
   }
 }
 
@@ -115,7 +123,7 @@ alignment.addEventListener("click", (event) => {
 function drawAlignmentOnSheet() {
   const { tokens, geometry } = trace(), cell = 44, font = getComputedStyle(sentence).fontFamily;
   const across = geometry.spans.map((_, place) => (isRest(geometry.spans, place) ? "" : pieceAt(geometry, place)));
-  const down = hasMaps() ? tokens.map((token) => nameOf(token.text).name) : [];
+  const down = hasMaps() || isInside() ? rowNames(tokens, geometry) : [];
   const { pen: ruler } = blankSheet(1, 1);
   ruler.font = `22px ${font}`;
   const widest = (names) => names.reduce((most, name) => Math.max(most, ruler.measureText(name).width), 0) + 24;
@@ -128,7 +136,7 @@ function drawAlignmentOnSheet() {
     pen.fillStyle = "#1d1b18";
     pen.textAlign = "right";
     pen.fillText(name, left + 8, top + (row + 0.5) * cell + 20);
-    const map = mapOf(row), most = largest(map) || 1;
+    const map = rowMap(row), most = largest(map) || 1;
     map.forEach((weight, place) => {
       pen.fillStyle = `rgb(27 27 31 / ${weight / most})`;
       pen.fillRect(left + 20 + place * cell, top + row * cell + 20, cell - 1, cell - 1);
