@@ -109,6 +109,15 @@ class SequenceModule(pl.LightningModule):
             if self.encoder_from and not self.trainer.ckpt_path:
                 start_encoder(self.model.encoder, Path(self.encoder_from))
 
+    @property
+    def lr(self) -> float:
+        """The decoder's peak learning rate, which Lightning's LearningRateFinder sets by this name."""
+        return self.schedule.lr
+
+    @lr.setter
+    def lr(self, lr: float) -> None:
+        self.schedule = replace(self.schedule, lr=lr)
+
     # -- steps --------------------------------------------------------------------------------------------------------
 
     @property

@@ -133,7 +133,7 @@ def run_task(task: str, module: type[LightningModule], data: type[LightningDataM
             data,
             args=completed(argv, task, Path(folder), getattr(data, "OF_ROOT", ())),
             save_config_callback=KeepConfig,
-            save_config_kwargs={"overwrite": True},
+            save_config_kwargs={"save_to_log_dir": False},
             parser_class=OneLineParser,
             parser_kwargs={"prog": f"multimodal-attn {task}"},
             trainer_defaults=defaults(task),
