@@ -35,7 +35,7 @@ LIMITS: dict[str, tuple[float, float]] = {
 MAY_BE_EMPTY = ("maps", "prefix")
 WHOLE, REAL, OPTION = (0, 2**31 - 1), (-1e6, 1e6), (-1024, 1024)  # of other fields, and whole numbers of a mechanism
 MAX_ITEMS, MAX_LETTERS = 16, 100
-KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a short text", NoneType: "null"}
+TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a short text", NoneType: "null"}
 
 
 def config_from_json(kind: type[Config], data: Any, path: str) -> Config:
@@ -78,7 +78,7 @@ def shown(value: Any) -> str:
 
 def _scalar(kind: type, value: Any, path: str) -> Any:
     if type(value) is not kind and not (kind is float and type(value) is int):
-        raise ConfigError(f"{path} must be {KINDS[kind]}, not {shown(value)}")
+        raise ConfigError(f"{path} must be {TYPES[kind]}, not {shown(value)}")
     if kind is str and len(value) > MAX_LETTERS:
         raise ConfigError(f"{path} must be a short text, not {shown(value)}")
     if kind in (int, float):
@@ -107,7 +107,7 @@ def _items(value: Any, path: str) -> list:
 
 def _option(value: Any, path: str) -> Any:
     """Of a mechanism, which knows its own types; here only that it is simple and not beyond all measure."""
-    if type(value) not in KINDS:
+    if type(value) not in TYPES:
         raise ConfigError(f"{path[:MAX_LETTERS]!r} must be a number, a short text, true, false or null")
     if type(value) is int:
         _in_range(value, *LIMITS.get(path.rpartition(".")[2], OPTION), path)

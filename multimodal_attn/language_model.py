@@ -14,7 +14,7 @@ from multimodal_attn.linear import linear
 from multimodal_attn.losses import cross_entropy
 from multimodal_attn.tokens import PAD, START
 
-State = tuple[tuple[Tensor, Tensor], ...]  # (hidden, cell) of every layer, (B, M, H) each
+Hidden = tuple[tuple[Tensor, Tensor], ...]  # (hidden, cell) of every layer, (B, M, H) each
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,11 @@ class LanguageModel(nn.Module):
         real = tokens != PAD
         return cross_entropy(self._output(self._features(before)[real]), tokens[real], smoothing)
 
-    def start(self, n_inputs: int, n_queries: int) -> State:
+    def start(self, n_inputs: int, n_queries: int) -> Hidden:
         zeros = self.bias.new_zeros(n_inputs, n_queries, self.config.dim)
         return ((zeros, zeros),) * self.config.layers
 
-    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+    def step(self, tokens: Tensor, state: Hidden) -> tuple[Tensor, Hidden]:
         """What follows the tokens (B, M): logits (B, M, V), and the state for the next step."""
         x, states = self._embed(tokens), []
         for lstm, before in zip(self.lstms, state, strict=True):
@@ -91,10 +91,10 @@ class LanguageModelScorer:
     def __init__(self, model: LanguageModel) -> None:
         self.model = model
 
-    def start(self, n_inputs: int) -> tuple[None, State]:
+    def start(self, n_inputs: int) -> tuple[None, Hidden]:
         return None, self.model.start(n_inputs, 1)
 
-    def score(self, tokens: Tensor, source: None, state: State) -> tuple[Tensor, State]:
+    def score(self, tokens: Tensor, source: None, state: Hidden) -> tuple[Tensor, Hidden]:
         """Log-probabilities (b, M, V) of what follows the tokens (b, M)."""
         logits, state = self.model.step(tokens, state)
         return logits.float().log_softmax(-1), state

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from multimodal_attn.consensus import agree
 from multimodal_attn.ctc import CTCHead, ctc_align
 from multimodal_attn.ctc_prefix import CTCPrefixScorer
-from multimodal_attn.decoders import Decoder, DecoderConfig, Source, build_decoder
+from multimodal_attn.decoders import Decoder, DecoderConfig, Ready, build_decoder
 from multimodal_attn.errors import CheckpointError, ConfigError
 from multimodal_attn.language_model import LanguageModel, LanguageModelConfig, LanguageModelScorer
 from multimodal_attn.memory import Memory
@@ -32,7 +32,7 @@ class Reading(NamedTuple):
     """A batch as the encoder heard or saw it, and made ready for the decoder."""
 
     memory: Memory
-    source: Source
+    source: Ready
 
 
 class Model(nn.Module):
@@ -67,7 +67,7 @@ class Model(nn.Module):
         memory = self.encoder(batch)
         return Reading(memory, self.decoder.read(memory))
 
-    def silence(self, source: Source) -> Tensor | None:
+    def silence(self, source: Ready) -> Tensor | None:
         """The decoder's own probability (B,) that there is nothing to write, if it has one."""
         token = self.tokenizer.token_to_id(NO_SPEECH)
         has_one = token is not None and source.prefix is not None and source.prefix.shape[1]

@@ -33,7 +33,7 @@ CAN_START = hasattr(socket, "send_fds") and bool(sys.executable)  # not on Windo
 
 
 class Way(NamedTuple):
-    """decoder: of reading_process.DECODERS. wanted: what a file should hold. plain: a form that is sure to be read."""
+    """decoder: of reading_process.ANSWERS. wanted: what a file should hold. plain: a form that is sure to be read."""
 
     decoder: str
     wanted: str

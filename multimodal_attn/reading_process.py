@@ -55,7 +55,7 @@ def serve(parent: socket.socket) -> None:
 
 
 def answers(file: BinaryIO, decoder: str, name: str, option: float) -> Iterator[Answer]:
-    return DECODERS[decoder](file, name, option)
+    return ANSWERS[decoder](file, name, option)
 
 
 def picture_answers(file: BinaryIO, name: str, min_side: float) -> Iterator[Answer]:
@@ -72,8 +72,8 @@ def piece_answers(file: BinaryIO, name: str, max_seconds: float) -> Iterator[Ans
     yield from map(sound_answer, decode_pieces(file, name, max_seconds))
 
 
-Decoder = Callable[[BinaryIO, str, float], Iterator[Answer]]
-DECODERS: dict[str, Decoder] = {each.__name__: each for each in (picture_answers, sound_answers, piece_answers)}
+Answers = Callable[[BinaryIO, str, float], Iterator[Answer]]
+ANSWERS: dict[str, Answers] = {each.__name__: each for each in (picture_answers, sound_answers, piece_answers)}
 
 
 def sound_answer(sound: Sound) -> Answer:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from multimodal_attn.decoders import Decoder, Source
+from multimodal_attn.decoders import Decoder, Ready
 from multimodal_attn.tokens import END
 
 NEVER = -torch.inf
@@ -35,13 +35,13 @@ class DecoderScorer:
 
     option = "decoder"
 
-    def __init__(self, decoder: Decoder, source: Source, max_coverage: float) -> None:
+    def __init__(self, decoder: Decoder, source: Ready, max_coverage: float) -> None:
         self.decoder, self.source, self.max_coverage = decoder, source, max_coverage
 
-    def start(self, n_inputs: int) -> tuple[Source, tuple]:
+    def start(self, n_inputs: int) -> tuple[Ready, tuple]:
         return self.source, (self.decoder.start(self.source, 1), None)
 
-    def score(self, tokens: Tensor, source: Source, state: tuple) -> tuple[Tensor, tuple]:
+    def score(self, tokens: Tensor, source: Ready, state: tuple) -> tuple[Tensor, tuple]:
         logits, weights, memory = self.decoder.step(tokens, source, state[0])
         logp, coverage = logits.float().log_softmax(-1), state[1]
         if self.max_coverage:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from multimodal_attn.decoders import Decoder, Source
+from multimodal_attn.decoders import Decoder, Ready
 from multimodal_attn.errors import ConfigError
 from multimodal_attn.memory import select_inputs, select_queries
 from multimodal_attn.scorers import NEVER, DecoderScorer, Scorer, close, score_all
@@ -98,7 +98,7 @@ class _Beam(NamedTuple):
 @torch.no_grad()
 def beam_search(
     decoder: Decoder,
-    source: Source,
+    source: Ready,
     config: SearchConfig,
     scorers: Sequence[Scorer] = (),
     n_places: Tensor | None = None,
@@ -142,7 +142,7 @@ def _weigh(decoder: DecoderScorer, config: SearchConfig, scorers: Sequence[Score
     return [(weight, scorer) for weight, scorer in weighted if weight]
 
 
-def _start(source: Source, config: SearchConfig, n_places: Tensor | None) -> _Beam:
+def _start(source: Ready, config: SearchConfig, n_places: Tensor | None) -> _Beam:
     n_inputs, options = len(source.summary), {"device": source.summary.device}
     limit = torch.full((n_inputs,), config.max_length, **options)
     if config.max_length_ratio:
@@ -227,9 +227,7 @@ def without_specials(logits: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def sample(
-    decoder: Decoder, source: Source, n: int, max_length: int, temperature: float = 1.0
-) -> tuple[Tensor, Tensor]:
+def sample(decoder: Decoder, source: Ready, n: int, max_length: int, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
     """n sentences per input drawn from the model: tokens (B, n, T), END closes each, then PAD; drawn (B, n, T).
 
     drawn is True for tokens that the model chose: not for PAD, nor for the END that closes a sentence at max_length. A

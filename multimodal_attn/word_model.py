@@ -16,9 +16,8 @@ from torch import Tensor, nn
 
 from multimodal_attn.errors import ConfigError
 from multimodal_attn.ngrams import BEGIN, CLOSE, N_MARKS, NEW, Ngrams, NgramSizes, count_ngrams, find
-from multimodal_attn.tokens import END, START, split_words
+from multimodal_attn.tokens import END, MARK, START, split_words
 
-MARK = "\u2581"  # the first letter of a piece that begins a word
 ROOT = 0
 
 

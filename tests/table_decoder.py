@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from multimodal_attn.attention import Keys
-from multimodal_attn.decoders import Source, Step
+from multimodal_attn.decoders import Ready, Step
 from multimodal_attn.search import SearchConfig
 from multimodal_attn.tokens import END, PAD, SPECIALS, START
 
@@ -20,10 +20,10 @@ class TableDecoder:
     """Logits are looked up: table[input, last token] + past[input, code of the whole history]. The code is the state,
     so a hypothesis that gets another's state is found out."""
 
-    def start(self, source: Source, n_queries: int) -> tuple[Tensor]:
+    def start(self, source: Ready, n_queries: int) -> tuple[Tensor]:
         return (torch.zeros(len(source.summary), n_queries, dtype=torch.long),)
 
-    def step(self, tokens: Tensor, source: Source, state: tuple[Tensor]) -> Step:
+    def step(self, tokens: Tensor, source: Ready, state: tuple[Tensor]) -> Step:
         past = next_past(state[0], tokens)
         rows = torch.arange(len(tokens)).unsqueeze(1)
         return Step(source.keys.keys[rows, tokens] + source.keys.values[rows, past], tokens[..., :0], (past,))
@@ -33,19 +33,19 @@ def next_past(past: Tensor | int, token: Tensor | int) -> Tensor | int:
     return (2 * past + token) % N_PASTS
 
 
-def table_source(table: Tensor, past: Tensor | None = None) -> Source:
+def table_source(table: Tensor, past: Tensor | None = None) -> Ready:
     """table (B, V, V), past (B, N_PASTS, V)."""
     past = torch.zeros(len(table), N_PASTS, table.shape[-1]) if past is None else past
-    return Source(Keys(table, past, None), torch.zeros(len(table), 1))
+    return Ready(Keys(table, past, None), torch.zeros(len(table), 1))
 
 
-def random_source(n_inputs: int, n_words: int, seed: int) -> Source:
+def random_source(n_inputs: int, n_words: int, seed: int) -> Ready:
     torch.manual_seed(seed)
     n_tokens = FIRST + n_words
     return table_source(torch.randn(n_inputs, n_tokens, n_tokens), torch.randn(n_inputs, N_PASTS, n_tokens))
 
 
-def same_row(logits: Tensor) -> Source:
+def same_row(logits: Tensor) -> Ready:
     """One input whose next token never depends on what came before."""
     return table_source(logits.expand(1, len(logits), -1))
 
@@ -65,7 +65,7 @@ def n_best(tokens: Tensor, scores: Tensor) -> list[Sentence]:
 # The same search in plain Python
 
 
-def log_probabilities(source: Source, row: int, prefix: tuple[int, ...]) -> list[float]:
+def log_probabilities(source: Ready, row: int, prefix: tuple[int, ...]) -> list[float]:
     past, last = next_past(0, START), START
     for token in prefix:
         past, last = next_past(past, token), token
@@ -77,7 +77,7 @@ def repeats(sentence: tuple[int, ...], n: int) -> bool:
     return len(set(grams)) < len(grams)
 
 
-def every_sentence(source: Source, row: int, config: SearchConfig) -> list[Sentence]:
+def every_sentence(source: Ready, row: int, config: SearchConfig) -> list[Sentence]:
     """All that may be said, best first."""
     found = []
     for length in range(config.min_length, config.max_length + 1):
@@ -88,7 +88,7 @@ def every_sentence(source: Source, row: int, config: SearchConfig) -> list[Sente
     return sorted(found, key=lambda sentence: -sentence[1])
 
 
-def listed_beam_search(source: Source, row: int, config: SearchConfig) -> list[Sentence]:
+def listed_beam_search(source: Ready, row: int, config: SearchConfig) -> list[Sentence]:
     """Of all extensions of all hypotheses: an END among the K best is a sentence, the K best others live on."""
     live, done = [((), 0.0)], []
     for length in range(config.max_length + 1):

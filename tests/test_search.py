@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from multimodal_attn.decoders import Decoder, DecoderConfig, Source, Step, build_decoder
+from multimodal_attn.decoders import Decoder, DecoderConfig, Ready, Step, build_decoder
 from multimodal_attn.errors import ConfigError
 from multimodal_attn.memory import Memory
 from multimodal_attn.search import SearchConfig, beam_search, sample
@@ -109,7 +109,7 @@ def test_sequence_stays_forbidden_though_its_last_token_followed_others_too() ->
     script = [a, b, c, x, y, c, a, b, c, a]  # the second a b c is forbidden, and x y c must not make it allowed
 
     class Script(TableDecoder):
-        def step(self, tokens: Tensor, source: Source, state: tuple[Tensor]) -> Step:
+        def step(self, tokens: Tensor, source: Ready, state: tuple[Tensor]) -> Step:
             logits = torch.zeros(*tokens.shape, FIRST + 6)
             logits[..., other], logits[..., script[int(state[0].max())]] = 1.0, 2.0
             return Step(logits, tokens, (state[0] + 1,))

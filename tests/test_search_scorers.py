@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from multimodal_attn.ctc_prefix import CTCPrefixScorer
-from multimodal_attn.decoders import DecoderConfig, Source, Step, build_decoder
+from multimodal_attn.decoders import DecoderConfig, Ready, Step, build_decoder
 from multimodal_attn.errors import ConfigError
 from multimodal_attn.language_model import LanguageModel, LanguageModelConfig, LanguageModelScorer
 from multimodal_attn.memory import Memory
@@ -36,13 +36,13 @@ class TableScorer:
 
     option = "lm"
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Ready) -> None:
         self.source = source
 
-    def start(self, n_inputs: int) -> tuple[Source, Any]:
+    def start(self, n_inputs: int) -> tuple[Ready, Any]:
         return self.source, TableDecoder().start(self.source, 1)
 
-    def score(self, tokens: Tensor, source: Source, state: Any) -> tuple[Tensor, Any]:
+    def score(self, tokens: Tensor, source: Ready, state: Any) -> tuple[Tensor, Any]:
         logits, _, state = TableDecoder().step(tokens, source, state)
         return logits.log_softmax(-1), state
 
@@ -53,7 +53,7 @@ def heard(n_inputs: int, n_places: int, n_words: int, seed: int) -> Tensor:
     return (2 * torch.randn(n_inputs, n_places, FIRST + n_words, generator=generator)).log_softmax(-1)
 
 
-def of_words(source: Source, row: int, words: tuple[int, ...]) -> float:
+def of_words(source: Ready, row: int, words: tuple[int, ...]) -> float:
     return sum(log_probabilities(source, row, words[:t])[token] for t, token in enumerate((*words, END)))
 
 
@@ -65,7 +65,7 @@ def of_sound(logp: Tensor, words: tuple[int, ...]) -> float:
 
 
 def every_joint_sentence(
-    source: Source, language: Source, logp: Tensor, row: int, config: SearchConfig
+    source: Ready, language: Ready, logp: Tensor, row: int, config: SearchConfig
 ) -> list[Sentence]:
     found = []
     for length in range(config.min_length, config.max_length + 1):
@@ -112,7 +112,7 @@ def test_scorers_without_weight_are_not_asked_and_change_nothing() -> None:
 
 def test_ctc_alone_does_not_ask_the_decoder() -> None:
     logp = heard(3, 11, 5, seed=6)
-    source = Source(None, torch.zeros(3, 1))  # nothing that a decoder could read
+    source = Ready(None, torch.zeros(3, 1))  # nothing that a decoder could read
     config = replace(OFF, beam=7, max_length=11, ctc=1.0, length_penalty=0.0)
     found = beam_search(TableDecoder(), source, config, [CTCPrefixScorer(logp)])
     for row in range(3):
@@ -186,7 +186,7 @@ def test_language_model_scores_a_sentence_as_its_loss_does() -> None:
     config = replace(OFF, beam=3, max_length=5, ctc=1.0, lm=1.0)
     deaf = CTCPrefixScorer(torch.zeros(2, 7, 11).log_softmax(-1))
     deaf.score = lambda tokens, source, state: (torch.zeros(*tokens.shape, 11), None)
-    found = beam_search(TableDecoder(), Source(None, torch.zeros(2, 1)), config, [deaf, LanguageModelScorer(model)])
+    found = beam_search(TableDecoder(), Ready(None, torch.zeros(2, 1)), config, [deaf, LanguageModelScorer(model)])
     for tokens, score in zip(found.tokens[0], found.scores[0].tolist(), strict=True):
         with torch.no_grad():
             assert score == pytest.approx(-float(model.loss(tokens.unsqueeze(0))), abs=1e-5)
@@ -196,7 +196,7 @@ def test_language_model_scores_a_sentence_as_its_loss_does() -> None:
 # The end comes, and neither too early nor too late
 
 
-def loop_of(*words: int, n_words: int = 3, sure: float = 6.0) -> Source:
+def loop_of(*words: int, n_words: int = 3, sure: float = 6.0) -> Ready:
     """A decoder's table that says the words again and again, and nearly never ends."""
     table = torch.zeros(1, FIRST + n_words, FIRST + n_words)
     table[..., END] = -sure
@@ -239,13 +239,13 @@ def test_ctc_keeps_a_decoder_from_skipping_and_from_an_early_end() -> None:
 class LookingTable(TableDecoder):
     """Looks at place 0 with the first token, then at place 1, ... and stays where the sound ends."""
 
-    def step(self, tokens: Tensor, source: Source, state: Any) -> Step:
+    def step(self, tokens: Tensor, source: Ready, state: Any) -> Step:
         step = super().step(tokens, source, state[:1])
         place = state[1].clamp_max(4)
         weights = torch.nn.functional.one_hot(place, 5).float().unsqueeze(2).expand(-1, -1, 3, -1)
         return Step(step.logits, weights, (*step.state, state[1] + 1))
 
-    def start(self, source: Source, n_queries: int) -> Any:
+    def start(self, source: Ready, n_queries: int) -> Any:
         return *super().start(source, n_queries), torch.zeros(len(source.summary), n_queries, dtype=torch.long)
 
 

@@ -214,6 +214,27 @@ def test_no_script_style_or_markup_asks_which_sense_it_is() -> None:
     assert found == []
 
 
+def definitions(path: Path) -> Iterator[str]:
+    """Classes, types and constants of a module."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        targets = getattr(node, "targets", [getattr(node, "target", None)])
+        names = [node.name] if isinstance(node, ast.ClassDef) else [getattr(each, "id", "_") for each in targets]
+        yield from (name for name in names if name[0].isupper())
+
+
+def test_what_others_import_has_one_definition() -> None:
+    """Types, whether imported or not, and constants that are; but for what every sense has under the same name."""
+    homes: dict[str, set[tuple[str, ...]]] = {}
+    for path in ROOT.glob("multimodal_attn/**/*.py"):
+        for name in definitions(path) if not set(module_of(path)[2:3]) & KINDS else ():
+            homes.setdefault(name, set()).add(module_of(path))
+    imported = {tuple(name) for _, name in all_imports()}
+    known = {
+        name for name, found in homes.items() if not name.isupper() or any((*home, name) in imported for home in found)
+    }
+    assert {name: found for name, found in homes.items() if name in known and len(found) > 1} == {}
+
+
 @pytest.mark.parametrize(
     "module, unneeded",
     [

@@ -61,7 +61,7 @@ ALIASES = {
 }
 SIZES = ("query_dim", "memory_dim", "dim", "heads")
 # what the value of an option can be, in words
-KINDS = {bool: "true or false", int: "a whole number", float: "a number", NoneType: "null"}
+PLAIN = {bool: "true or false", int: "a whole number", float: "a number", NoneType: "null"}
 
 
 class Entry(NamedTuple):
@@ -101,12 +101,12 @@ def typed(name: str, value: Any, kind: Any) -> Any:
     Raises ConfigError for what is not allowed, and for numbers that are not finite.
     """
     allowed = get_args(kind) or (kind,)
-    if not set(allowed) <= set(KINDS):
+    if not set(allowed) <= set(PLAIN):
         return value
     if type(value) is int and int not in allowed and float in allowed:
         value = float(value)
     if type(value) not in allowed or (type(value) is float and not isfinite(value)):
-        raise ConfigError(f"attention: {name} must be {' or '.join(map(KINDS.get, allowed))}, not {value!r}")
+        raise ConfigError(f"attention: {name} must be {' or '.join(map(PLAIN.get, allowed))}, not {value!r}")
     return value
 
 

@@ -1,6 +1,6 @@
 """Decoders: Memory and attention in, sentence out, one interface for all."""
 
-from multimodal_attn.decoders.base import Decoder, DecoderConfig, Source, Step
+from multimodal_attn.decoders.base import Decoder, DecoderConfig, Ready, Step
 from multimodal_attn.decoders.lstm import BeforeLSTMDecoder, BetweenLSTMDecoder
 from multimodal_attn.decoders.transformer import TransformerDecoder
 from multimodal_attn.decoders.whisper import WhisperDecoder
@@ -21,4 +21,4 @@ def build_decoder(config: DecoderConfig, memory_dim: int, n_tokens: int) -> Deco
     return FORMS[config.form](config, memory_dim, n_tokens)
 
 
-__all__ = ["FORMS", "Decoder", "DecoderConfig", "Source", "Step", "build_decoder"]
+__all__ = ["FORMS", "Decoder", "DecoderConfig", "Ready", "Step", "build_decoder"]

@@ -56,7 +56,7 @@ class DecoderConfig:
             raise ConfigError(f"decoder: maps and prefix are a Transformer's; leave them out for {self.form}")
 
 
-class Source(NamedTuple):
+class Ready(NamedTuple):
     """A memory made ready for decoding: the keys of the attention, or of each layer's, the mean of the projected
     memory (B, D), and the tokens (B, P) that are read before the start, if any."""
 
@@ -116,11 +116,11 @@ class Decoder(nn.Module):
         """The memory in the decoder's width. (B, S, D)"""
         return Memory(self.bridge(memory.clean()), memory.mask)
 
-    def unroll(self, tokens: Tensor, source: Source) -> tuple[Tensor, Tensor]:
+    def unroll(self, tokens: Tensor, source: Ready) -> tuple[Tensor, Tensor]:
         """Teacher forcing: features (B, M, T, D) and weights (B, M, T, N, S) of tokens (B, M, T)."""
         return self.unroll_choices(tokens, source)[:2]
 
-    def unroll_choices(self, tokens: Tensor, source: Source) -> tuple[Tensor, Tensor, Choice | None]:
+    def unroll_choices(self, tokens: Tensor, source: Ready) -> tuple[Tensor, Tensor, Choice | None]:
         """The same, and where hard attention drew its places, with what probability; None where nothing is drawn."""
         raise NotImplementedError
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_attn.attention import Attended, Choice, build_attention
-from multimodal_attn.decoders.base import Decoder, DecoderConfig, Source, Step, lstm_gates, lstm_step
+from multimodal_attn.decoders.base import Decoder, DecoderConfig, Ready, Step, lstm_gates, lstm_step
 from multimodal_attn.linear import Linear
 from multimodal_attn.memory import Memory, map_state
 
@@ -20,9 +20,9 @@ class LSTMDecoder(Decoder):
         self.gate = Linear(dim, context_dim) if config.gate and context_dim else None
         self.head = Linear(dim + context_dim, dim)
 
-    def read(self, memory: Memory) -> Source:
+    def read(self, memory: Memory) -> Ready:
         memory = self.bridged(memory)
-        return Source(self.attention.project(memory), memory.summary())
+        return Ready(self.attention.project(memory), memory.summary())
 
     def gated(self, context: Tensor, query: Tensor) -> Tensor:
         return context if self.gate is None else torch.sigmoid(self.gate(query)) * context
@@ -45,12 +45,12 @@ class BetweenLSTMDecoder(LSTMDecoder):
         self.sentence = nn.LSTM(dim + self.attention.context_dim, dim, batch_first=True)
         self.first = Linear(dim, 4 * dim)
 
-    def start(self, source: Source, n_queries: int) -> tuple:
+    def start(self, source: Ready, n_queries: int) -> tuple:
         first = torch.tanh(self.first(source.summary)).unsqueeze(1).expand(-1, n_queries, -1)  # (B, M, 4H)
         h1, c1, h2, c2 = first.chunk(4, -1)
         return (h1, c1), (h2, c2), ()
 
-    def step(self, tokens: Tensor, source: Source, state: tuple) -> Step:
+    def step(self, tokens: Tensor, source: Ready, state: tuple) -> Step:
         words, sentence, memory = state
         words = lstm_step(self.words, self.embed(tokens), words)
         query = self.dropout(words[0])
@@ -60,7 +60,7 @@ class BetweenLSTMDecoder(LSTMDecoder):
         logits = self.logits(self.features(sentence[0], context))
         return Step(logits, attended.weights, (words, sentence, attended.state))
 
-    def unroll_choices(self, tokens: Tensor, source: Source) -> tuple[Tensor, Tensor, Choice | None]:
+    def unroll_choices(self, tokens: Tensor, source: Ready) -> tuple[Tensor, Tensor, Choice | None]:
         shape = tokens.shape[:2]
         words, sentence, _ = self.start(source, shape[1])
         queries = self.dropout(_run(self.words, self.embed(tokens).flatten(0, 1), words))  # (B*M, T, H)
@@ -84,16 +84,16 @@ class BeforeLSTMDecoder(LSTMDecoder):
         self.from_state = Linear(dim + self.attention.context_dim, 4 * dim, bias=False)
         self.first = Linear(dim, 2 * dim)
 
-    def start(self, source: Source, n_queries: int) -> tuple:
+    def start(self, source: Ready, n_queries: int) -> tuple:
         first = torch.tanh(self.first(source.summary)).unsqueeze(1).expand(-1, n_queries, -1)
         hidden, cell = first.chunk(2, -1)
         return (hidden, cell), ()
 
-    def step(self, tokens: Tensor, source: Source, state: tuple) -> Step:
+    def step(self, tokens: Tensor, source: Ready, state: tuple) -> Step:
         hidden, attended, state = self._advance(self.from_word(self.embed(tokens)), source, state)
         return Step(self.logits(self.features(hidden, attended.context)), attended.weights, state)
 
-    def unroll_choices(self, tokens: Tensor, source: Source) -> tuple[Tensor, Tensor, Choice | None]:
+    def unroll_choices(self, tokens: Tensor, source: Ready) -> tuple[Tensor, Tensor, Choice | None]:
         state = self.start(source, tokens.shape[1])
         steps = []
         for words in self.from_word(self.embed(tokens)).unbind(2):  # (B, M, 4H)
@@ -102,7 +102,7 @@ class BeforeLSTMDecoder(LSTMDecoder):
         hidden, context, weights, *choice = (torch.stack(parts, 2) for parts in zip(*steps, strict=True))
         return self.features(hidden, context), weights, Choice(*choice) if choice else None
 
-    def _advance(self, words: Tensor, source: Source, state: tuple) -> tuple[Tensor, Attended, tuple]:
+    def _advance(self, words: Tensor, source: Ready, state: tuple) -> tuple[Tensor, Attended, tuple]:
         """One step: hidden (B, M, H), the attended with its context gated, state."""
         (hidden, cell), memory = state
         attended = self.attention(hidden, source.keys, memory)

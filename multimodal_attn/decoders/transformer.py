@@ -5,13 +5,13 @@ from torch import Tensor, nn
 
 from multimodal_attn.attention import Attention, Choice, Keys, NoAttention, build_attention
 from multimodal_attn.blocks import FeedForward, SelfAttention, build_norm
-from multimodal_attn.decoders.base import Decoder, DecoderConfig, SequenceDropout, Source, Step
+from multimodal_attn.decoders.base import Decoder, DecoderConfig, Ready, SequenceDropout, Step
 from multimodal_attn.errors import ConfigError
 from multimodal_attn.linear import Linear, linear
 from multimodal_attn.memory import Memory
 from multimodal_attn.positions import build_positions
 
-State = tuple[Tensor | None, tuple]  # keys and values of the words before (B, M, t, 2 D), the attention's own state
+Cache = tuple[Tensor | None, tuple]  # keys and values of the words before (B, M, t, 2 D), the attention's own state
 
 
 class TransformerLayer(nn.Module):
@@ -31,7 +31,7 @@ class TransformerLayer(nn.Module):
         self.network = FeedForward(dim, activation)
         self.dropout = SequenceDropout(config.dropout)
 
-    def step(self, x: Tensor, keys: Keys, state: State) -> tuple[Tensor, Tensor, State]:
+    def step(self, x: Tensor, keys: Keys, state: Cache) -> tuple[Tensor, Tensor, Cache]:
         """One token x (B, M, D): the same shape, weights (B, M, N, S), state."""
         shape, (past, memory) = x.shape[:2], state
         said, past = self.words.step(x.flatten(0, 1), None if past is None else past.flatten(0, 1))
@@ -81,30 +81,30 @@ class TransformerDecoder(Decoder):
         """The last layer's, whose weights are returned where no maps are named."""
         return self.layers[-1].attention
 
-    def read(self, memory: Memory) -> Source:
+    def read(self, memory: Memory) -> Ready:
         memory = self.bridged(memory)
         prefix = torch.tensor(self.config.prefix, dtype=torch.long, device=memory.values.device)
         keys = tuple(layer.attention.project(memory) for layer in self.layers)
-        return Source(keys, memory.summary(), prefix.expand(len(memory.values), -1))
+        return Ready(keys, memory.summary(), prefix.expand(len(memory.values), -1))
 
-    def start(self, source: Source, n_queries: int) -> tuple[State, ...]:
-        state: tuple[State, ...] = ((None, ()),) * len(self.layers)
+    def start(self, source: Ready, n_queries: int) -> tuple[Cache, ...]:
+        state: tuple[Cache, ...] = ((None, ()),) * len(self.layers)
         for token in source.prefix.unbind(1):
             state = self._step(token.unsqueeze(1).expand(-1, n_queries), source, state)[2]
         return state
 
-    def first_chances(self, source: Source) -> Tensor:
+    def first_chances(self, source: Ready) -> Tensor:
         """Probabilities (B, V) of what follows the first token of the prefix, were every token allowed there."""
         features = self._step(source.prefix[:, :1], source, ((None, ()),) * len(self.layers))[0]
         return linear(features.squeeze(1), self.embedding.weight).float().softmax(-1)
 
-    def step(self, tokens: Tensor, source: Source, state: tuple[State, ...]) -> Step:
+    def step(self, tokens: Tensor, source: Ready, state: tuple[Cache, ...]) -> Step:
         features, weights, state = self._step(tokens, source, state)
         return Step(self.logits(features), weights, state)
 
     def _step(
-        self, tokens: Tensor, source: Source, state: tuple[State, ...]
-    ) -> tuple[Tensor, Tensor, tuple[State, ...]]:
+        self, tokens: Tensor, source: Ready, state: tuple[Cache, ...]
+    ) -> tuple[Tensor, Tensor, tuple[Cache, ...]]:
         """Features (B, M, D), weights (B, M, N, S) and the state after tokens (B, M)."""
         past = state[0][0]
         x = self._enter(tokens.unsqueeze(2), source, 0 if past is None else past.shape[-2]).squeeze(2)
@@ -115,7 +115,7 @@ class TransformerDecoder(Decoder):
             weights.append(looked)
         return self.norm(x), self._shown(weights), tuple(states)
 
-    def unroll_choices(self, tokens: Tensor, source: Source) -> tuple[Tensor, Tensor, Choice | None]:
+    def unroll_choices(self, tokens: Tensor, source: Ready) -> tuple[Tensor, Tensor, Choice | None]:
         n_before = source.prefix.shape[1]
         before = source.prefix.unsqueeze(1).expand(-1, tokens.shape[1], -1)
         x, weights, choices = self._enter(torch.cat([before, tokens], -1), source, 0), [], []
@@ -143,7 +143,7 @@ class TransformerDecoder(Decoder):
         if not all(0 <= token < n_tokens for token in self.config.prefix):
             raise ConfigError(f"decoder: prefix holds tokens below {n_tokens}, not {list(self.config.prefix)}")
 
-    def _enter(self, tokens: Tensor, source: Source, n_past: int) -> Tensor:
+    def _enter(self, tokens: Tensor, source: Ready, n_past: int) -> Tensor:
         """What the first layer reads of tokens (B, M, T) that follow n_past others. (B, M, T, D)"""
         x = self.positions(self.embed(tokens), n_past)
         if n_past or self.first is None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from multimodal_attn.errors import ConfigError
 
-State = dict[str, Tensor]
+Parameters = dict[str, Tensor]
 
 PUBLISHED = {  # by width, layers and bands
     (384, 4, 80): "tiny.en",
@@ -46,7 +46,7 @@ RENAMED = (  # Hugging Face's names to openai-whisper's, in this order
 )
 
 
-def read_published(weights: str, dim: int = 384, layers: int = 4, bands: int = 80) -> State:
+def read_published(weights: str, dim: int = 384, layers: int = 4, bands: int = 80) -> Parameters:
     """All parameters of a file by openai-whisper's names (`encoder.blocks.0.attn.query.weight`), single precision.
 
     weights: a .safetensors file by either's names, also of the encoder alone; openai-whisper's .pt; a folder of Hugging
@@ -85,7 +85,7 @@ def openai_name(name: str) -> str:
     return name if name.startswith(("encoder.", "decoder.", "proj_out.")) else f"encoder.{name}"
 
 
-def encoder_parameters(state: State) -> State:
+def encoder_parameters(state: Parameters) -> Parameters:
     """The state dict of our WhisperEncoder. Raises ConfigError for parameters of another model."""
     try:
         ours = {
@@ -103,11 +103,11 @@ def encoder_parameters(state: State) -> State:
         raise ConfigError(f"encoder weights: this is no Whisper, as it has no {error.args[0]}") from error
 
 
-def count_layers(state: State, side: str) -> int:
+def count_layers(state: Parameters, side: str) -> int:
     return sum(re.fullmatch(rf"{side}\.blocks\.\d+\.mlp\.0\.weight", name) is not None for name in state)
 
 
-def self_attention_parameters(state: State, block: str, to: str) -> State:
+def self_attention_parameters(state: Parameters, block: str, to: str) -> Parameters:
     """blocks.SelfAttention's under the name `to`."""
     maps = [f"{block}.attn.{name}" for name in ("query", "key", "value")]
     return linear(*joined(state, f"{block}.attn_ln", maps), f"{to}.project") | linear(
@@ -115,18 +115,18 @@ def self_attention_parameters(state: State, block: str, to: str) -> State:
     )
 
 
-def network_parameters(state: State, block: str, to: str) -> State:
+def network_parameters(state: Parameters, block: str, to: str) -> Parameters:
     """blocks.FeedForward's under the name `to`."""
     return linear(*joined(state, f"{block}.mlp_ln", [f"{block}.mlp.0"]), f"{to}.1") | linear(
         state[f"{block}.mlp.2.weight"], state[f"{block}.mlp.2.bias"], f"{to}.3"
     )
 
 
-def linear(weight: Tensor, bias: Tensor, to: str) -> State:
+def linear(weight: Tensor, bias: Tensor, to: str) -> Parameters:
     return {f"{to}.weight": weight, f"{to}.bias": bias}
 
 
-def joined(state: State, norm: str, maps: Sequence[str]) -> tuple[Tensor, Tensor]:
+def joined(state: Parameters, norm: str, maps: Sequence[str]) -> tuple[Tensor, Tensor]:
     """Weight (O, I) and bias (O,) of maps side by side that read x scaled and shifted by a norm, for x itself."""
     scale, shift = state[f"{norm}.weight"], state[f"{norm}.bias"]
     weights = [state[f"{name}.weight"] for name in maps]

@@ -15,7 +15,7 @@ from multimodal_attn.senses import sense_of
 from multimodal_attn.trace import AttentionTrace
 
 SOFTWARE = "multimodal-attn"  # PNG's keyword for the program that made it
-MARK = b"tEXtSoftware\0" + SOFTWARE.encode()
+CHUNK = b"tEXtSoftware\0" + SOFTWARE.encode()
 MARK_WITHIN = 128  # bytes: the text comes right after the header
 
 
@@ -51,6 +51,6 @@ def is_figure(path: Path) -> bool:
     """Whether this is a figure that was drawn here, by what its file says, rather than somebody's picture."""
     try:
         with open_file(path, "", "figure") as file:
-            return MARK in file.read(MARK_WITHIN)
+            return CHUNK in file.read(MARK_WITHIN)
     except (MediaError, OSError):
         return False

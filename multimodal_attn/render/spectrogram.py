@@ -4,8 +4,11 @@ from functools import cache
 
 import numpy as np
 
-N_MELS = 80
-WINDOW, HOP = 0.032, 0.01  # seconds: long enough for the lowest voice, and apart as a player's eye can tell
+N_BANDS = 80
+WINDOW_SECONDS, HOP_SECONDS = (
+    0.032,
+    0.01,
+)  # long enough for the lowest voice; apart as an eye can tell
 RANGE = 60.0  # decibels below the loudest that are still shown
 FAINTEST = -50.0  # decibels of a full-scale tone: nothing softer is drawn as loud, so that silence stays empty
 BLOCK = 2048  # frames at a time, so that memory does not grow with the sound
@@ -17,7 +20,7 @@ def spectrogram(samples: np.ndarray, rate: int, max_frames: int | None = None) -
     Frame i shows the time from i to i + 1 times `frame_seconds`. 255 is the loudest of this sound, 0 is 60 dB below it
     or less. max_frames: where there would be more, neighbours are joined to their loudest.
     """
-    hop, width = round(HOP * rate), 2 * round(WINDOW * rate / 2)
+    hop, width = round(HOP_SECONDS * rate), 2 * round(WINDOW_SECONDS * rate / 2)
     n_frames = max(-(-len(samples) // hop), 1)
     join = n_joined(n_frames, max_frames)
     frames = [
@@ -32,7 +35,7 @@ def spectrogram(samples: np.ndarray, rate: int, max_frames: int | None = None) -
 
 def frame_seconds(n_samples: int, rate: int, max_frames: int | None = None) -> float:
     """Seconds from frame to frame of `spectrogram` with the same arguments."""
-    hop = round(HOP * rate)
+    hop = round(HOP_SECONDS * rate)
     return hop / rate * n_joined(max(-(-n_samples // hop), 1), max_frames)
 
 
@@ -55,7 +58,7 @@ def mel_decibels(samples: np.ndarray, rate: int, first: int, n_frames: int, hop:
 def mel_filters(rate: int, n_bins: int) -> np.ndarray:
     """(80, n_bins // 2 + 1) triangles of peak 1, evenly apart on O'Shaughnessy's mel scale from 0 to rate / 2."""
     highest = 2595 * np.log10(1 + rate / 2 / 700)
-    corners = 700 * (10 ** (np.linspace(0, highest, N_MELS + 2) / 2595) - 1)  # Hz
+    corners = 700 * (10 ** (np.linspace(0, highest, N_BANDS + 2) / 2595) - 1)  # Hz
     low, peak, high = corners[:-2, None], corners[1:-1, None], corners[2:, None]
     pitch = np.fft.rfftfreq(n_bins, 1 / rate)
     triangles = np.minimum((pitch - low) / (peak - low), (high - pitch) / (high - peak))

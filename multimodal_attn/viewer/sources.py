@@ -10,8 +10,8 @@ from pathlib import Path
 from multimodal_attn import senses
 
 STATIC = Path(__file__).parent / "static"
-FIRST = ("trace.js", "colours.js", "state.js")
-LAST = ("draw.js", "health.js", "save.js", "share.js", "walk.js", "viewer.js")
+BEFORE = ("trace.js", "colours.js", "state.js")
+AFTER = ("draw.js", "health.js", "save.js", "share.js", "walk.js", "viewer.js")
 
 
 def static_of(kind: str) -> Path:
@@ -44,7 +44,7 @@ def read_scripts() -> str:
     """
     shared = f"const SHARED = {to_script(read_static('shared.html'))};"
     parts = [f"(() => {{\n{part}\n}})();" for part in read_parts("*.js")]
-    return "\n".join([shared, read_static(*FIRST), *parts, read_static(*LAST)])
+    return "\n".join([shared, read_static(*BEFORE), *parts, read_static(*AFTER)])
 
 
 def to_script(value: object) -> str:

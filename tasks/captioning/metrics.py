@@ -38,7 +38,7 @@ def tokenize(caption: str) -> list[str]:
     return [token for token in _TOKEN.findall(caption.lower()) if token not in _PUNCTUATION]
 
 
-def count_ngrams(caption: Caption) -> tuple[Counter[NGram], ...]:
+def ngrams_of(caption: Caption) -> tuple[Counter[NGram], ...]:
     """How often each n-gram occurs: one counter for each n from 1 to 4."""
     return tuple(Counter(zip(*(caption[i:] for i in range(n)), strict=False)) for n in range(1, N_ORDERS + 1))
 
@@ -64,8 +64,8 @@ def _bleu_statistics(hypothesis: Caption, references: Sequence[Caption]) -> list
     n_tokens = len(hypothesis)
     # of two lengths equally close the shorter one counts
     n_reference = min((len(ref) for ref in references), key=lambda length: (abs(length - n_tokens), length))
-    allowed = [_union(counts) for counts in zip(*map(count_ngrams, references), strict=True)]
-    found = [(count & limit).total() for count, limit in zip(count_ngrams(hypothesis), allowed, strict=True)]
+    allowed = [_union(counts) for counts in zip(*map(ngrams_of, references), strict=True)]
+    found = [(count & limit).total() for count, limit in zip(ngrams_of(hypothesis), allowed, strict=True)]
     return [[*found, n_tokens], [*(max(0, n_tokens - n) for n in range(N_ORDERS)), n_reference]]
 
 
@@ -137,7 +137,7 @@ class CIDEr:
     def __init__(self, references: Sequence[Sequence[Caption]]) -> None:
         documents = Counter[NGram]()
         for refs in references:
-            documents.update({ngram for ref in refs for counts in count_ngrams(ref) for ngram in counts})
+            documents.update({ngram for ref in refs for counts in ngrams_of(ref) for ngram in counts})
         self._rarest = math.log(max(1, len(references)))
         self._idf = {ngram: self._rarest - math.log(n) for ngram, n in documents.items()}
 
@@ -145,7 +145,7 @@ class CIDEr:
         """One picture's references, ready for any number of hypotheses."""
         postings: dict[NGram, list[tuple[int, float, float]]] = {}
         for i, ref in enumerate(references):
-            for counts in count_ngrams(ref):
+            for counts in ngrams_of(ref):
                 tfidf = {ngram: n * self._idf.get(ngram, self._rarest) for ngram, n in counts.items()}
                 norm = math.hypot(*tfidf.values()) or 1.0
                 for ngram, value in tfidf.items():
@@ -161,7 +161,7 @@ class CIDEr:
 
     def _score(self, hypothesis: Caption, references: PreparedReferences) -> float:
         cosines = [0.0] * len(references.n_tokens)
-        for counts in count_ngrams(hypothesis):
+        for counts in ngrams_of(hypothesis):
             self._add_cosines(counts, references.postings, cosines)
         differences = (len(hypothesis) - n for n in references.n_tokens)
         penalties = (math.exp(-(difference**2) / (2 * CIDER_SIGMA**2)) for difference in differences)
