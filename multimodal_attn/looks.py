@@ -10,7 +10,7 @@ import torch
 from multimodal_attn.errors import ConfigError
 from multimodal_attn.memory import select_inputs
 from multimodal_attn.senses import Geometry
-from multimodal_attn.trace import SelfAttention
+from multimodal_attn.trace import SelfWeights
 
 MOST = 4_000_000  # weights of one input; 8 MB of halves
 
@@ -53,7 +53,7 @@ class Looks:
 
 
 @torch.inference_mode()
-def looks_of(encoder: Any, batch: Any, geometries: Sequence[Geometry], wanted: Looks) -> list[SelfAttention]:
+def looks_of(encoder: Any, batch: Any, geometries: Sequence[Geometry], wanted: Looks) -> list[SelfWeights]:
     """That of every input of a batch, encoded once more for it, one input at a time, for its weights are many."""
     return [
         _of_one(encoder, select_inputs(batch, torch.tensor([n], device=device_of(encoder))), geometry.n_places, wanted)
@@ -61,13 +61,13 @@ def looks_of(encoder: Any, batch: Any, geometries: Sequence[Geometry], wanted: L
     ]
 
 
-def _of_one(encoder: Any, batch: Any, n_places: int, wanted: Looks) -> SelfAttention:
+def _of_one(encoder: Any, batch: Any, n_places: int, wanted: Looks) -> SelfWeights:
     pairs = wanted.choose(*encoder.n_looks, n_places)
     maps = []
     for layer, weights in zip(range(pairs[-1][0] + 1), encoder.looks(batch), strict=False):
         heads = [head for of, head in pairs if of == layer]
         maps.append(weights[0, heads, :n_places, :n_places].float().cpu())  # the rest is padding, or silence behind
-    return SelfAttention(tuple(pairs), torch.cat(maps).numpy())
+    return SelfWeights(tuple(pairs), torch.cat(maps).numpy())
 
 
 def device_of(encoder: Any) -> torch.device:

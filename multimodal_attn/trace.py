@@ -44,7 +44,7 @@ class Word:
 
 
 @dataclass(frozen=True)
-class SelfAttention:
+class SelfWeights:
     """Which place of an input looks at which inside its encoder.
 
     heads: (layer, head) of each map, counted from 0. weights: (H, S, S) float32, the place that looks first; each row
@@ -60,7 +60,7 @@ class SelfAttention:
         return {"first": self.first, "heads": self.heads, "weights": encode_weights(self.weights)}
 
     @classmethod
-    def from_dict(cls, data: dict, n_places: int) -> "SelfAttention":
+    def from_dict(cls, data: dict, n_places: int) -> "SelfWeights":
         """Raises ValueError for weights that fit neither their heads nor a trace of n_places."""
         heads, weights = tuple((layer, head) for layer, head in data["heads"]), decode_weights(data["weights"])
         first, shape = data["first"], weights.shape
@@ -99,7 +99,7 @@ class AttentionTrace:
     origin: Origin = Origin()
     words: tuple[Word, ...] = ()
     note: str = ""
-    self_attention: tuple[SelfAttention, ...] = ()
+    self_attention: tuple[SelfWeights, ...] = ()
 
     def map(self, token: int) -> np.ndarray:
         """Weights of one token, mean over heads, in the geometry's shape: (rows, cols) of a picture, (S,) of a sound.
@@ -151,7 +151,7 @@ class AttentionTrace:
             Word(**word | {"ctc": tuple(word["ctc"]) if word["ctc"] else None}) for word in data.get("words", ())
         )
         origin = Origin(**data["origin"])
-        looks = tuple(SelfAttention.from_dict(each, geometry.n_places) for each in data.get("self_attention", ()))
+        looks = tuple(SelfWeights.from_dict(each, geometry.n_places) for each in data.get("self_attention", ()))
         return cls(data["text"], data["score"], tokens, weights, geometry, origin, words, data.get("note", ""), looks)
 
     def to_json(self) -> str:
@@ -175,7 +175,7 @@ def join_traces(pieces: Sequence[AttentionTrace]) -> AttentionTrace:
     n_tokens = np.cumsum([0, *(len(piece.tokens) for piece in pieces)])
     weights = np.zeros((n_tokens[-1], pieces[0].weights.shape[1], geometry.n_places), np.float32)
     words: list[Word] = []
-    looks: list[SelfAttention] = []
+    looks: list[SelfWeights] = []
     for piece, place, token in zip(pieces, offsets, n_tokens.tolist(), strict=False):
         weights[token : token + len(piece.tokens), :, place : place + piece.geometry.n_places] = piece.weights
         words += [replace(word, first=word.first + token, last=word.last + token) for word in piece.words]

@@ -24,8 +24,7 @@ from tasks.cli import TASKS, look_up
 from tasks.compare_shared import FrozenEncoder, Shared, Variant, WholeModels
 from tasks.datamodule import SequenceData
 from tasks.module import SequenceModule
-from tasks.released import load_encoder
-from tasks.resume import RUNS
+from tasks.resume import RUNS, load_encoder
 from tasks.training import OneLineParser
 
 

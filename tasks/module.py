@@ -22,8 +22,7 @@ from multimodal_attn.tokens import PAD, START
 from multimodal_attn.trace import AttentionTrace, Origin
 from tasks.datamodule import Batch, SequenceData, pad_sentences
 from tasks.fine_tuning import extend_vocabulary
-from tasks.released import restore_model, start_encoder
-from tasks.resume import described_model
+from tasks.resume import described_model, restore_model, start_encoder
 from tasks.schedule import Phase, Schedule, follow, limit
 
 

@@ -10,28 +10,24 @@ from typing import Any
 import torch
 import yaml
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import Tensor
 
 from multimodal_attn.checkpoint import (
     CARD,
     CONFIG,
     PARAMETERS,
     TOKENIZER,
-    check_words,
     count_parameters,
-    load_checkpoint,
-    model_from_dict,
     read_config,
     save_checkpoint,
-    search_from_dict,
 )
 from multimodal_attn.errors import CheckpointError, UserError
-from multimodal_attn.model import Model
-from multimodal_attn.parameters import fill_from_state
 from multimodal_attn.predictor import search_with
-from multimodal_attn.search import SearchConfig
 from multimodal_attn.word_model import WordModel, build_word_model
-from tasks.resume import RUNS, WHERE, described_model, find_checkpoint, parameters_in, read_checkpoint
+from tasks.captioning.mirrors import calibrate
+from tasks.language.datamodule import read_sentences
+from tasks.language.module import load_language_model
+from tasks.resume import RUNS, find_checkpoint, restore_model
 
 
 def build_parser(task: str) -> argparse.ArgumentParser:
@@ -79,14 +75,10 @@ def export_main(task: str, argv: list[str]) -> int:
     model, search = restore_model(checkpoint)
     search = search_with(search, args.search)
     if args.language:
-        from tasks.language.module import load_language_model  # which builds on this module
-
         model.language = load_language_model(args.language, model.tokenizer)
     if args.words:
         model.words = count_words(args.words, model.tokenizer)
     if args.calibrate:
-        from tasks.captioning.mirrors import calibrate
-
         calibrate(model, search, args.calibrate)
     about = {
         "metrics": _read_json(args.scores) if args.scores else {},
@@ -124,8 +116,6 @@ def is_checkpoint(folder: Path) -> bool:
 
 def count_words(text: Any, tokenizer: Tokenizer) -> WordModel:
     """The word model of files, manifests and sets, as `read_sentences` takes them. Raises UserError for others."""
-    from tasks.language.datamodule import read_sentences  # which builds on this module
-
     known = {"files", "manifests", "sets"}
     if not isinstance(text, dict) or set(text) - known or not all(isinstance(each, list) for each in text.values()):
         raise UserError(f"--words takes lists of files, manifests and sets, such as '{{files: [a.txt]}}', not {text!r}")
@@ -142,37 +132,6 @@ def average(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
         raise UserError("the checkpoints are of different models and cannot be averaged; name those of one run")
     means = {name: torch.stack([state[name].double() for state in states]).mean(0) for name in states[0]}
     return {name: mean.to(states[0][name].dtype) for name, mean in means.items()}  # counts of batches stay whole
-
-
-def restore_model(checkpoint: dict[str, Any]) -> tuple[Model, SearchConfig]:
-    """The model inside a training checkpoint, which carries its own architecture and tokenizer.
-
-    Raises CheckpointError for one that carries others, or parameters that do not fit them.
-    """
-    described, tokenizer = described_model(checkpoint)
-    model = model_from_dict(described, tokenizer, WHERE)
-    search = search_from_dict(described.get("search"), WHERE)
-    fill_from_state(model, parameters_in(checkpoint), WHERE)
-    check_words(model, WHERE)
-    return model.eval(), search
-
-
-def load_encoder(path: Path) -> nn.Module:
-    """The encoder of a checkpoint folder or of a training checkpoint. Raises CheckpointError."""
-    return load_checkpoint(path)[0].encoder if path.is_dir() else restore_model(read_checkpoint(path))[0].encoder
-
-
-def start_encoder(encoder: nn.Module, path: Path) -> None:
-    """Give an encoder the parameters of the one in a checkpoint; layers that only the former has stay fresh.
-
-    Raises CheckpointError where the two are built otherwise.
-    """
-    own, known = encoder.state_dict(), load_encoder(path).state_dict()
-    if any(name not in own or own[name].shape != tensor.shape for name, tensor in known.items()):
-        raise CheckpointError(
-            f"encoder_from: the encoder in {path} is built otherwise than `model.encoder` says; make them alike"
-        )
-    encoder.load_state_dict(known, strict=False)
 
 
 def _portable(config: dict[str, Any]) -> dict[str, Any]:

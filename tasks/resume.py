@@ -9,9 +9,13 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
 
+from multimodal_attn.checkpoint import check_words, load_checkpoint, model_from_dict, search_from_dict
 from multimodal_attn.errors import CheckpointError, TrainingError
+from multimodal_attn.model import Model
+from multimodal_attn.parameters import fill_from_state
+from multimodal_attn.search import SearchConfig
 from multimodal_attn.untrusted import check_file, parse_tokenizer
 
 RUNS = Path("runs")
@@ -139,3 +143,34 @@ def find_checkpoint(name: str, runs: Path) -> tuple[Path, dict[str, Any]]:
     raise CheckpointError(
         f"no {'usable ' if newest else ''}checkpoint of an earlier run in {runs}; start one with --config"
     )
+
+
+def restore_model(checkpoint: dict[str, Any]) -> tuple[Model, SearchConfig]:
+    """The model inside a training checkpoint, which carries its own architecture and tokenizer.
+
+    Raises CheckpointError for one that carries others, or parameters that do not fit them.
+    """
+    described, tokenizer = described_model(checkpoint)
+    model = model_from_dict(described, tokenizer, WHERE)
+    search = search_from_dict(described.get("search"), WHERE)
+    fill_from_state(model, parameters_in(checkpoint), WHERE)
+    check_words(model, WHERE)
+    return model.eval(), search
+
+
+def load_encoder(path: Path) -> nn.Module:
+    """The encoder of a checkpoint folder or of a training checkpoint. Raises CheckpointError."""
+    return load_checkpoint(path)[0].encoder if path.is_dir() else restore_model(read_checkpoint(path))[0].encoder
+
+
+def start_encoder(encoder: nn.Module, path: Path) -> None:
+    """Give an encoder the parameters of the one in a checkpoint; layers that only the former has stay fresh.
+
+    Raises CheckpointError where the two are built otherwise.
+    """
+    own, known = encoder.state_dict(), load_encoder(path).state_dict()
+    if any(name not in own or own[name].shape != tensor.shape for name, tensor in known.items()):
+        raise CheckpointError(
+            f"encoder_from: the encoder in {path} is built otherwise than `model.encoder` says; make them alike"
+        )
+    encoder.load_state_dict(known, strict=False)

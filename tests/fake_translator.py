@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from multimodal_attn.senses.text.geometry import TextGeometry
-from multimodal_attn.trace import AttentionTrace, SelfAttention, Token
+from multimodal_attn.trace import AttentionTrace, SelfWeights, Token
 
 SENTENCE = "Tom chases Jerry."
 SPANS = ((0, 3), (4, 8), (8, 10), (11, 16), (16, 17))
@@ -24,12 +24,12 @@ def read_trace(geometry: TextGeometry = GEOMETRY, said: tuple[str, ...] = SAID) 
     return AttentionTrace("".join(said).replace("▁", " ").strip(), -0.5, tokens, weights, geometry)
 
 
-def planted_looks() -> SelfAttention:
+def planted_looks() -> SelfWeights:
     """Two heads: in the first every place looks at the one before it, in the second at the last."""
     n = GEOMETRY.n_places
     before, last = np.eye(n, k=-1, dtype=np.float32), np.zeros((n, n), np.float32)
     last[:, -1] = 1
-    return SelfAttention(((1, 0), (1, 3)), np.stack([before, last]))
+    return SelfWeights(((1, 0), (1, 3)), np.stack([before, last]))
 
 
 class FakeTranslator:

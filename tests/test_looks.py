@@ -25,7 +25,7 @@ from multimodal_attn.senses.sound.geometry import SoundGeometry
 from multimodal_attn.senses.text.encoder import TextEncoder, TextEncoderConfig
 from multimodal_attn.senses.text.media import Text
 from multimodal_attn.tokens import build_text_tokenizer
-from multimodal_attn.trace import AttentionTrace, SelfAttention, join_traces
+from multimodal_attn.trace import AttentionTrace, SelfWeights, join_traces
 from tasks.cli import main
 
 SENTENCE = "the law is not perfect but its use is just"
@@ -126,14 +126,14 @@ def test_it_comes_back_from_json_and_older_traces_have_none(reader: Predictor) -
     data = trace.to_dict()
     del data["self_attention"]
     assert AttentionTrace.from_dict(data).self_attention == ()
-    data["self_attention"] = [SelfAttention(((0, 0),), np.ones((1, 99, 99), np.float32)).to_dict()]
+    data["self_attention"] = [SelfWeights(((0, 0),), np.ones((1, 99, 99), np.float32)).to_dict()]
     with pytest.raises(ValueError, match="does not fit"):
         AttentionTrace.from_dict(data)
 
 
 def test_pieces_of_a_sound_keep_their_own_places() -> None:
     def piece(start: float, n_places: int) -> AttentionTrace:
-        look = SelfAttention(((0, 0),), np.full((1, n_places, n_places), start, np.float32))
+        look = SelfWeights(((0, 0),), np.full((1, n_places, n_places), start, np.float32))
         geometry = SoundGeometry(start + n_places / 10, start, 0.1, n_places)
         return AttentionTrace("", 0.0, (), np.zeros((0, 1, n_places), np.float32), geometry, self_attention=(look,))
 

@@ -10,7 +10,7 @@ import torch
 from multimodal_attn.media import read_picture
 from multimodal_attn.tokens import END, START
 from tasks.cli import main
-from tasks.released import restore_model
+from tasks.resume import restore_model
 from tests.caption_files import write_pictures
 
 EARLY = "{class_path: pytorch_lightning.callbacks.EarlyStopping, init_args: {monitor: val/loss, patience: 9}}"
