@@ -25,7 +25,7 @@ def main() -> None:
     options = parser.parse_args()
 
     predictor = load(options.checkpoint)
-    trace = predictor(options.source)
+    trace = predictor(options.source, needed=True)
     media = inline_media(predictor.sense, predictor.read(options.source))
     if options.by:
         media["credit"] = {"by": options.by, "url": options.url}

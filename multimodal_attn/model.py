@@ -110,9 +110,11 @@ def decode(
     config: SearchConfig,
     origin: Origin,
     weights: bool = True,
+    begin: Sequence[int] = (),
 ) -> list[AttentionTrace]:
     """Search the best sentence of every input, then read weights and probabilities off one teacher-forced pass.
 
+    begin: the ids that every sentence starts with.
     Inputs that have a speed are searched at all of the config's speeds, those that are looked at at all of its looks;
     the trace is of the input as it is. Without `weights` it has none, and only the number of its tokens, so that the
     pass is spared where words have no times.
@@ -120,7 +122,7 @@ def decode(
     reading = model.read(batch)
     change, amounts = _changes(model, config)
     readings = (reading if amount == 1 else model.read(change(batch, amount)) for amount in amounts)
-    found = [search(model, each, config) for each in readings]
+    found = [search(model, each, config, begin) for each in readings]
     sentences = agree(found, model.tokenizer, config.consensus)
     if not (weights or sense_of(model.encoder.sense).timed):
         return bare_traces(model, sentences, geometries, origin)
@@ -142,10 +144,11 @@ def hush(trace: AttentionTrace, chance: float, limit: float) -> AttentionTrace:
     return replace(trace, text="", score=0.0, tokens=(), weights=trace.weights[:0], words=(), note="no speech in it")
 
 
-def search(model: Model, reading: Reading, config: SearchConfig) -> Hypotheses:
-    """The best sentences (B, K, T) of every input."""
-    scorers = model.scorers(reading.memory, config)
-    return beam_search(model.decoder, reading.source, config, scorers, reading.memory.n_places)
+def search(model: Model, reading: Reading, config: SearchConfig, begin: Sequence[int] = ()) -> Hypotheses:
+    """The best sentences (B, K, T) of every input, of those that begin with these ids."""
+    scorers, summary = model.scorers(reading.memory, config), reading.source.summary
+    first = torch.tensor(begin, dtype=torch.long, device=summary.device).expand(len(summary), -1) if begin else None
+    return beam_search(model.decoder, reading.source, config, scorers, reading.memory.n_places, first)
 
 
 def _changes(model: Model, config: SearchConfig) -> tuple[Callable[[Any, float], Any] | None, tuple[float, ...]]:
@@ -249,6 +252,7 @@ def _tokens(
             spelled(tokenizer, ids[t]),
             chosen[t],
             tuple((spelled(tokenizer, i), p) for i, p in zip(index[t], top[t], strict=True)),
+            ids[t],
         )
         for t in range(ids.index(END))
     )

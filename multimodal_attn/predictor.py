@@ -12,9 +12,12 @@ from multimodal_attn.errors import ConfigError, MediaError
 from multimodal_attn.looks import Looks, looks_of
 from multimodal_attn.memory import map_state
 from multimodal_attn.model import Model, decode
+from multimodal_attn.needed import measure_needed
 from multimodal_attn.search import SearchConfig
-from multimodal_attn.senses import sense_of
+from multimodal_attn.senses import Geometry, sense_of
+from multimodal_attn.tokens import begin_to_ids
 from multimodal_attn.trace import AttentionTrace, Origin, join_traces
+from multimodal_attn.what_if import Case, Sentence, write, write_best
 
 Source = Any  # what the sense's `read` takes: a path, bytes, an array, ...
 Item = Any  # what it gives
@@ -43,10 +46,19 @@ class Predictor:
         self.via = sense_of(self.sense)
 
     def __call__(
-        self, source: Source | Item, self_attention: bool | int | str = False, **options: Any
+        self,
+        source: Source | Item,
+        needed: bool = False,
+        begin: str | Sequence[int | str] = (),
+        hidden: Sequence[int] = (),
+        self_attention: bool | int | str = False,
+        **options: Any,
     ) -> AttentionTrace:
         """The trace of one picture or sound, ...: a path, its bytes, an array, or what `read` gave before.
 
+        needed: also measure what each token needed, which takes as long as reading some fifty inputs.
+        begin: what the sentence is to start with, a text, or tokens by their ids or as a trace spells them; the model
+            goes on. hidden: places of the input that it does not get. Both of inputs that are encoded at once.
         self_attention: that of the encoder is wanted too: True, a layer 3, or a layer and a head "3.0", from 0.
         options override the checkpoint's search defaults, see SearchConfig: beam, length_penalty, max_length, ...
         Raises MediaError for an input that cannot be used, ConfigError for an option that does not exist.
@@ -58,8 +70,25 @@ class Predictor:
             if not items:
                 raise
             fault = str(error)  # of a recording that is read up to there
-        trace = join_traces(self.batch(items, self_attention=self_attention, **options))
+        if begin or hidden:
+            return self._again(items, needed, self.case(items, begin, hidden, **options))
+        trace = join_traces(self.batch(items, needed=needed, self_attention=self_attention, **options))
         return replace(trace, note=fault) if fault else trace
+
+    def case(
+        self, items: Sequence[Item], begin: str | Sequence[int | str] = (), hidden: Sequence[int] = (), **options: Any
+    ) -> Case:
+        """What can be asked of one input, see `what_if`. Raises ConfigError for one that is read in several pieces."""
+        if len(items) != 1:
+            raise ConfigError("begin, hidden: this input is read in pieces; cut it to one")
+        search, ids = search_with(self.search, options), begin_to_ids(self.model.tokenizer, begin)
+        batch, [geometry] = self._encodable(items)
+        return Case(self.model, batch, geometry, search, self.origin(search), tuple(ids), tuple(hidden))
+
+    def best(self, source: Source | Item, n: int = 5, **asked: Any) -> list[Sentence]:
+        """The n best sentences of one search, with the parts of their scores. asked: of `case`, and search options."""
+        case = self.case(list(self.pieces(source)), **({"beam": max(n, self.search.beam)} | asked))
+        return write_best(case, n)
 
     def read(self, source: Source | Item) -> Item:
         """The whole of an input, decoded: a picture no larger than the encoder needs."""
@@ -73,12 +102,17 @@ class Predictor:
             yield self.read(source)
 
     def batch(
-        self, items: Sequence[Item], weights: bool = True, self_attention: bool | int | str = False, **options: Any
+        self,
+        items: Sequence[Item],
+        weights: bool = True,
+        needed: bool = False,
+        self_attention: bool | int | str = False,
+        **options: Any,
     ) -> list[AttentionTrace]:
         """The traces of several items, encoded and searched together; each as if it were alone.
 
         Without `weights` they are made in less time, and have texts, scores, word times and the number of tokens alone.
-        self_attention: see `__call__`.
+        needed, self_attention: see `__call__`.
         """
         search = search_with(self.search, options)
         looks = self.looks(self_attention)
@@ -86,6 +120,8 @@ class Predictor:
         rows = list(zip(items, problems, strict=True))
         traces = iter(self._decode([item for item, problem in rows if problem is None], search, weights, looks))
         found = [self._nothing(item, problem, search) if problem else next(traces) for item, problem in rows]
+        if needed:
+            found = [self._with_needed(item, trace) for item, trace in zip(items, found, strict=True)]
         notes = [getattr(item, "note", "") for item in items]
         return [replace(trace, note=note) if note else trace for trace, note in zip(found, notes, strict=True)]
 
@@ -101,23 +137,37 @@ class Predictor:
                 yield source, result if isinstance(result, MediaError) else join_traces(pieces)
                 pieces = []
 
+    def needs(self, item: Item, trace: AttentionTrace) -> Iterator[tuple[float, AttentionTrace]]:
+        """(share that is done, the trace with what its tokens needed as far as it is measured), the whole at last.
+
+        item: what `read` gave, encoded at once. trace: of it, by this model; raises ValueError for one of others.
+        """
+        ids = [token.id for token in trace.tokens]
+        n_tokens = self.model.tokenizer.get_vocab_size()
+        if not all(id is not None and 0 <= id < n_tokens for id in ids):
+            raise ValueError("what a sentence needed is measured by the model that wrote it")
+        case = self.case([item], hidden=trace.origin.options.get("hidden", ()))
+        for share, falls in measure_needed(self.model, case.seen(), case.geometry, ids):
+            yield share, replace(trace, needed=falls)
+
     def segments(
         self,
         sources: Iterable[Source],
         batch_size: int = 16,
         weights: bool = True,
         self_attention: bool | int | str = False,
+        needed: bool = False,
         **options: Any,
     ) -> Iterator[Segment]:
         """The pieces of every source in order, those of all sources batched by length; one bad source stops nothing,
         nor does one that is the MediaError which tells why it is none.
 
         Memory is bounded, however long an input is. Times in a piece's trace are seconds of the whole recording.
-        weights: see `batch`.
+        weights, needed: see `batch`.
         """
         search_with(self.search, options)
         self.looks(self_attention)
-        options = {"weights": weights, "self_attention": self_attention, **options}
+        options = {"weights": weights, "needed": needed, "self_attention": self_attention, **options}
         waiting: list[tuple[Source, Item | MediaError, bool]] = []
         for source in sources:
             for piece in self._try_read(source):
@@ -177,13 +227,28 @@ class Predictor:
     ) -> list[AttentionTrace]:
         if not items:
             return []
-        batch, geometries = self.via.batch(items, self.model)
-        batch = map_state(lambda tensor: tensor.to(self.device), batch)
+        batch, geometries = self._encodable(items)
         traces = decode(self.model, batch, geometries, search, self.origin(search), weights)
         if looks is None:
             return traces
         found = looks_of(self.model.encoder, batch, geometries, looks)
         return [replace(trace, self_attention=(each,)) for trace, each in zip(traces, found, strict=True)]
+
+    def _encodable(self, items: Sequence[Item]) -> tuple[Any, list[Geometry]]:
+        """What the encoder takes, where it computes, and where the places of each item lie."""
+        batch, geometries = self.via.batch(items, self.model)
+        return map_state(lambda tensor: tensor.to(self.device), batch), geometries
+
+    def _again(self, items: Sequence[Item], needed: bool, case: Case) -> AttentionTrace:
+        if problem := self.via.problem(items[0]):
+            return self._nothing(items[0], problem, case.config)
+        trace = write(case)
+        return self._with_needed(items[0], trace) if needed else trace
+
+    def _with_needed(self, item: Item, trace: AttentionTrace) -> AttentionTrace:
+        for _, found in self.needs(item, trace):
+            trace = found
+        return trace
 
     def _nothing(self, item: Item, problem: str, search: SearchConfig) -> AttentionTrace:
         """The trace of an input in which there is nothing to read."""

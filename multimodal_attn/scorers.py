@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from multimodal_attn.decoders import Decoder, Ready
-from multimodal_attn.tokens import END
+from multimodal_attn.memory import select_queries
+from multimodal_attn.tokens import END, PAD, START
 
 NEVER = -torch.inf
 
@@ -62,6 +63,19 @@ def score_all(
         logp = logp if weight == 1 else weight * logp
         total = logp if total is None else total + logp
     return total, tuple(new_states)
+
+
+def score_sentences(scorer: Scorer, tokens: Tensor) -> Tensor:
+    """What a scorer gives each sentence of tokens (B, K, T), END closing it: (B, K)."""
+    source, state = scorer.start(len(tokens))
+    state = select_queries(state, torch.zeros_like(tokens[..., 0]))
+    last, total = torch.full_like(tokens[..., 0], START), torch.zeros(tokens.shape[:2], device=tokens.device)
+    for token in tokens.unbind(-1):
+        logp, state = scorer.score(last, source, state)
+        worth = logp.gather(-1, token.unsqueeze(-1)).squeeze(-1)
+        total = total + worth.masked_fill(token == PAD, 0.0)
+        last = token
+    return total
 
 
 def close(logp: Tensor, end: Tensor, due: Tensor) -> Tensor:

@@ -17,6 +17,8 @@ from multimodal_attn.memory import select_inputs, select_queries
 from multimodal_attn.scorers import NEVER, DecoderScorer, Scorer, close, score_all
 from multimodal_attn.tokens import END, NEVER_SAID, PAD, START
 
+LEAST = -1e4  # log-probability of a token that is forced though a scorer says never
+
 
 @dataclass(frozen=True)
 class SearchConfig:
@@ -89,6 +91,7 @@ class _Beam(NamedTuple):
 
     inputs: Tensor  # (b,) which inputs they are
     limit: Tensor  # (b,) tokens at most
+    begin: Tensor  # (b, P) the tokens to begin with
     tokens: Tensor  # (b, K, t); before the first token there is one hypothesis, not K
     logp: Tensor  # (b, K)
     done: Tensor  # (b, K, max_length + 1) finished sentences
@@ -102,24 +105,26 @@ def beam_search(
     config: SearchConfig,
     scorers: Sequence[Scorer] = (),
     n_places: Tensor | None = None,
+    begin: Tensor | None = None,
 ) -> Hypotheses:
     """The K = config.beam best sentences of every input of the source.
 
     scorers: further opinions, weighted by the options of `config` that they name. n_places (B,): real places of every
-    input, for max_length_ratio.
+    input, for max_length_ratio. begin (B, P): the tokens that every sentence begins with, PAD where it is free; what
+    they are worth counts, and nothing forbids them.
 
     An input is finished when K of its hypotheses are; what else is in the batch changes nothing. Ties go to the lowest
     token id. At its longest every live hypothesis is closed, so there is always an answer.
     Raises ConfigError for a weight in `config` whose scorer is missing.
     """
     weighted = _weigh(DecoderScorer(decoder, source, config.max_coverage), config, scorers)
-    beam = _start(source, config, n_places)
+    beam = _start(source, config, n_places, begin)
     sources, states = zip(*(scorer.start(len(beam.limit)) for _, scorer in weighted), strict=True)
     out = Hypotheses(beam.done.clone(), beam.scores.clone())
     for step in range(config.max_length + 1):
         last = beam.tokens[:, :, -1] if step else torch.full_like(beam.done[:, :1, 0], START)
         logp, states = score_all(weighted, last, sources, states)
-        beam, parents = _extend(beam, _allowed(logp, beam, config), config)
+        beam, parents = _extend(beam, _force(logp, _allowed(logp, beam, config), beam), config)
         finished = (beam.scores > NEVER).all(1) | (beam.logp == NEVER).all(1)
         if step == config.max_length or finished.all():
             return _keep(out, beam)
@@ -142,16 +147,21 @@ def _weigh(decoder: DecoderScorer, config: SearchConfig, scorers: Sequence[Score
     return [(weight, scorer) for weight, scorer in weighted if weight]
 
 
-def _start(source: Ready, config: SearchConfig, n_places: Tensor | None) -> _Beam:
+def _start(source: Ready, config: SearchConfig, n_places: Tensor | None, begin: Tensor | None) -> _Beam:
     n_inputs, options = len(source.summary), {"device": source.summary.device}
     limit = torch.full((n_inputs,), config.max_length, **options)
     if config.max_length_ratio:
         if n_places is None:
             raise ConfigError("search: max_length_ratio needs the number of places of every input; set it to 0")
         limit = limit.minimum((config.max_length_ratio * n_places).long())
+    begin = limit.new_full((n_inputs, 0), PAD) if begin is None else begin
+    n_begun = ((begin != PAD) & (begin != END)).sum(1)
+    if (most := max(n_begun.tolist(), default=0)) > config.max_length:
+        raise ConfigError(f"search: {most} tokens to begin with are more than max_length, {config.max_length}")
+    limit = limit.maximum(n_begun)
     done = torch.full((n_inputs, config.beam, config.max_length + 1), PAD, **options)
     logp, scores = torch.zeros((n_inputs, 1), **options), torch.full((n_inputs, config.beam), NEVER, **options)
-    return _Beam(torch.arange(n_inputs, **options), limit, done[:, :1, :0], logp, done, scores)
+    return _Beam(torch.arange(n_inputs, **options), limit, begin, done[:, :1, :0], logp, done, scores)
 
 
 def _allowed(logp: Tensor, beam: _Beam, config: SearchConfig) -> Tensor:
@@ -173,6 +183,17 @@ def _allowed(logp: Tensor, beam: _Beam, config: SearchConfig) -> Tensor:
         logp = logp + config.length_bonus
         logp[..., END] -= config.length_bonus
     return close(logp, end, (beam.limit <= step).unsqueeze(1))
+
+
+def _force(logp: Tensor, allowed: Tensor, beam: _Beam) -> Tensor:
+    """allowed (b, K, V) but where a token to begin with is due: there nothing but that one, at what it is worth."""
+    step = beam.tokens.shape[-1]
+    if step >= beam.begin.shape[1]:
+        return allowed
+    token = beam.begin[:, step, None, None].expand(*logp.shape[:2], 1)  # (b, K, 1)
+    worth = logp.gather(-1, token).clamp_min(LEAST)
+    forced = torch.full_like(allowed, NEVER).scatter(-1, token, worth)
+    return torch.where(token == PAD, allowed, forced)
 
 
 def _extend(beam: _Beam, logp: Tensor, config: SearchConfig) -> tuple[_Beam, Tensor]:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
+from multimodal_attn.errors import ConfigError
+
 PAD, START, END, UNKNOWN = 0, 1, 2, 3
 NEVER_SAID = (PAD, START, UNKNOWN)
 NO_SPEECH = "<|nospeech|>"  # of decoders that tell when there is nothing to write
@@ -134,6 +136,27 @@ def split_words(tokenizer: Tokenizer, text: str) -> list[str]:
 def text_to_ids(tokenizer: Tokenizer, text: str, max_tokens: int | None = None) -> list[int]:
     """Ids of a text, cut to max_tokens, and END."""
     return [*tokenizer.encode(text).ids[:max_tokens], END]
+
+
+def begin_to_ids(tokenizer: Tokenizer, begin: str | Sequence[int | str]) -> list[int]:
+    """Ids of what a sentence is to begin with: a text, or tokens by their ids or as a trace spells them.
+
+    Raises ConfigError for what the vocabulary does not have, or no sentence says.
+    """
+    if isinstance(begin, str):
+        ids = tokenizer.encode(begin).ids
+    else:
+        ids = [_id_of(tokenizer, token) if isinstance(token, str) else token for token in begin]
+    known = tokenizer.get_vocab_size()
+    if not all(0 <= id < known and id not in NEVER_SAID for id in ids) or END in ids[:-1]:
+        raise ConfigError(f"begin: this model never says {plain(str(begin))!r:.99}; take words that it knows")
+    return ids
+
+
+def _id_of(tokenizer: Tokenizer, token: str) -> int:
+    """Of a token as `spelled` gives it; -1 for none."""
+    names = (tokenizer.token_to_id(name) for name in (token, token.replace(MARK, "\u0120")))
+    return next((id for id in names if id is not None and spelled(tokenizer, id) == token), -1)
 
 
 def ids_to_text(tokenizer: Tokenizer, ids: Sequence[int]) -> str:

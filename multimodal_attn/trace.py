@@ -11,16 +11,21 @@ import numpy as np
 from multimodal_attn.health import Health, measure_health
 from multimodal_attn.senses import Geometry, geometry_from_dict
 
-SCHEMA = "multimodal-attn/trace/1"
+SCHEMA = "multimodal-attn/trace/2"
+READ = (SCHEMA, "multimodal-attn/trace/1")  # the older one knew neither ids nor what was needed
+
+NEEDS = 0.1  # of its probability: what loses less without any one place needed none
 
 
 @dataclass(frozen=True)
 class Token:
-    """One token of the sentence; `alternatives` are the most probable tokens at this step, best first."""
+    """One token of the sentence; `alternatives` are the most probable tokens at this step, best first. id: its number
+    in the vocabulary, where that is known."""
 
     text: str
     probability: float
     alternatives: tuple[tuple[str, float], ...] = ()
+    id: int | None = None
 
 
 UNTOLD = Token("", 0.0)  # in the place of a token of which only the number is wanted
@@ -89,6 +94,8 @@ class AttentionTrace:
     geometry: carries a place back to the original input.
     words: of a sound, each with its times. note: why the text is empty, where the input held nothing to read.
     self_attention: the encoder's own, where it was asked for; of a long input one for each piece.
+    needed: (T, S) float32, how much less probable a token is when the part of the input that a place belongs to is
+    hidden; None where that was not measured.
     """
 
     text: str
@@ -100,6 +107,7 @@ class AttentionTrace:
     words: tuple[Word, ...] = ()
     note: str = ""
     self_attention: tuple[SelfWeights, ...] = ()
+    needed: np.ndarray | None = None
 
     def map(self, token: int) -> np.ndarray:
         """Weights of one token, mean over heads, in the geometry's shape: (rows, cols) of a picture, (S,) of a sound.
@@ -114,6 +122,19 @@ class AttentionTrace:
     def health(self) -> Health:
         """What the weights look like, and what is wrong with them."""
         return measure_health(self.weights, self.geometry)
+
+    @cached_property
+    def needs(self) -> tuple[str, ...]:
+        """What each token needed: "looked", the place where it looked most or one beside it; "elsewhere"; or "nothing",
+        it loses less than a tenth of its probability without any one place. () where that was not measured."""
+        if self.needed is None or not self.geometry.n_places:
+            return ()
+        most, falls = self.needed.argmax(1), self.needed.max(1)
+        near = np.zeros(len(most), bool)
+        if self.weights.shape[1]:
+            near = beside(self.geometry, most, self.weights.mean(1).argmax(1))
+        needy = falls >= NEEDS * np.array([token.probability for token in self.tokens])
+        return tuple(np.where(needy, np.where(near, "looked", "elsewhere"), "nothing").tolist())
 
     def to_dict(self, weights: bool = True) -> dict:
         """JSON-ready form of the schema in docs/trace-format.md."""
@@ -132,27 +153,33 @@ class AttentionTrace:
             data["note"] = self.note
         if weights and self.self_attention:
             data["self_attention"] = [each.to_dict() for each in self.self_attention]
+        if self.needed is not None:
+            data["needed"] = encode_weights(self.needed) | {"tokens": list(self.needs)}
         return data | {"weights": encode_weights(self.weights)} if weights else data
 
     @classmethod
     def from_dict(cls, data: dict) -> "AttentionTrace":
         """Inverse of `to_dict`, with health measured anew; raises ValueError for another schema or unfit weights."""
-        if data.get("schema") != SCHEMA:
+        if data.get("schema") not in READ:
             raise ValueError(f"not a trace of schema {SCHEMA}: {data.get('schema')!r}")
         tokens = tuple(
-            Token(t["text"], t["probability"], tuple((text, p) for text, p in t["alternatives"]))
+            Token(t["text"], t["probability"], tuple((text, p) for text, p in t["alternatives"]), t.get("id"))
             for t in data["tokens"]
         )
         geometry = geometry_from_dict(data["geometry"])
         weights = decode_weights(data["weights"])
         if weights.ndim != 3 or weights.shape[::2] != (len(tokens), geometry.n_places):
             raise ValueError(f"weights of shape {weights.shape} do not fit {len(tokens)} tokens, {geometry}")
+        needed = decode_weights(data["needed"]) if "needed" in data else None
+        if needed is not None and needed.shape != weights.shape[::2]:
+            raise ValueError(f"needed of shape {needed.shape} does not fit {len(tokens)} tokens, {geometry}")
         words = tuple(
             Word(**word | {"ctc": tuple(word["ctc"]) if word["ctc"] else None}) for word in data.get("words", ())
         )
         origin = Origin(**data["origin"])
         looks = tuple(SelfWeights.from_dict(each, geometry.n_places) for each in data.get("self_attention", ()))
-        return cls(data["text"], data["score"], tokens, weights, geometry, origin, words, data.get("note", ""), looks)
+        note = data.get("note", "")
+        return cls(data["text"], data["score"], tokens, weights, geometry, origin, words, note, looks, needed)
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), ensure_ascii=False)
@@ -160,6 +187,12 @@ class AttentionTrace:
     @classmethod
     def from_json(cls, text: str) -> "AttentionTrace":
         return cls.from_dict(json.loads(text))
+
+
+def beside(geometry: Geometry, places: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Whether each place (n,) lies in the same part of the input as the other one (n,), or in one beside it."""
+    spots = np.stack(np.unravel_index(np.asarray(geometry.parts), geometry.shape))  # (axes, S)
+    return np.abs(spots[:, places] - spots[:, others]).max(0) <= 1
 
 
 def join_traces(pieces: Sequence[AttentionTrace]) -> AttentionTrace:
@@ -174,10 +207,14 @@ def join_traces(pieces: Sequence[AttentionTrace]) -> AttentionTrace:
     geometry, offsets = type(pieces[0].geometry).join([piece.geometry for piece in pieces])
     n_tokens = np.cumsum([0, *(len(piece.tokens) for piece in pieces)])
     weights = np.zeros((n_tokens[-1], pieces[0].weights.shape[1], geometry.n_places), np.float32)
+    needed = None if any(piece.needed is None for piece in pieces) else np.zeros(weights.shape[::2], np.float32)
     words: list[Word] = []
     looks: list[SelfWeights] = []
     for piece, place, token in zip(pieces, offsets, n_tokens.tolist(), strict=False):
-        weights[token : token + len(piece.tokens), :, place : place + piece.geometry.n_places] = piece.weights
+        where = slice(token, token + len(piece.tokens)), slice(place, place + piece.geometry.n_places)
+        weights[where[0], :, where[1]] = piece.weights
+        if needed is not None:
+            needed[where] = piece.needed
         words += [replace(word, first=word.first + token, last=word.last + token) for word in piece.words]
         looks += [replace(look, first=look.first + place) for look in piece.self_attention]
     # END counts as a token of every piece
@@ -185,8 +222,9 @@ def join_traces(pieces: Sequence[AttentionTrace]) -> AttentionTrace:
     tokens = tuple(token for piece in pieces for token in piece.tokens)
     text = " ".join(piece.text for piece in pieces if piece.text)
     note = "" if text else pieces[0].note
+    origin = pieces[0].origin
     return AttentionTrace(
-        text, float(score), tokens, weights, geometry, pieces[0].origin, tuple(words), note, tuple(looks)
+        text, float(score), tokens, weights, geometry, origin, tuple(words), note, tuple(looks), needed
     )
 
 

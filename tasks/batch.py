@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from multimodal_attn import media, sound
 from multimodal_attn.errors import MediaError, UserError
@@ -144,6 +145,8 @@ def load_for(sense: str, args: argparse.Namespace, options: dict[str, float | No
 def run_batch(batch: Batch, args: argparse.Namespace, options: dict[str, float | None]) -> int:
     """Read what earlier runs have left to be done, write the results of each file as soon as its last piece is there,
     then say what failed."""
+    if args.needed and not (wants_attention(args) or args.html):
+        raise UserError("--needed goes with --attention or --html: rows without attention have no place for it")
     predictor = load_for(batch.sense, args, options)
     for option, folder in batch.folders.items():
         make_folder(folder, option)
@@ -152,6 +155,8 @@ def run_batch(batch: Batch, args: argparse.Namespace, options: dict[str, float |
     if args.self_attention:
         maker["options"] |= {"self_attention": args.self_attention}
         options = options | {"self_attention": args.self_attention}
+    if args.needed:
+        maker["needed"], options = True, options | {"needed": True}
     failed, n_failed, cut = [], 0, []
     with open_writer(batch, maker) as write:
         weights = bool(attention or batch.figures or batch.pages)
@@ -172,7 +177,7 @@ def run_batch(batch: Batch, args: argparse.Namespace, options: dict[str, float |
 
 
 def read(
-    predictor: Predictor, inputs: Iterable[Input], batch_size: int, options: dict[str, float | None], weights: bool
+    predictor: Predictor, inputs: Iterable[Input], batch_size: int, options: dict[str, Any], weights: bool
 ) -> Iterator[tuple[Input, Segment]]:
     """The segments of all inputs, each with the input that it is of."""
     waiting: deque[Input] = deque()
@@ -235,7 +240,7 @@ def to_rows(segments: Iterable[tuple[Input, Segment]], attention: bool) -> Itera
 def forget_weights(trace: AttentionTrace) -> AttentionTrace:
     tokens = (UNTOLD,) * len(trace.tokens)
     # a view would keep all of them
-    return replace(trace, tokens=tokens, weights=trace.weights[:, :0].copy(), self_attention=())
+    return replace(trace, tokens=tokens, weights=trace.weights[:, :0].copy(), self_attention=(), needed=None)
 
 
 def to_row(pieces: Sequence[AttentionTrace], attention: bool) -> Row:

@@ -122,6 +122,8 @@ def build_parser(
         help=f"put into every row which place of the {unit} looks at which inside the encoder: all layers and heads "
         "(where that is too much, as many of the last as fit), one layer, such as 3, or one head of it, such as 3.0",
     )
+    told = "measure what each word needed of the input, by hiding part after part of it; with --attention or --html"
+    add("--needed", action="store_true", help=told)
     add("--pictures", type=Path, metavar="DIR", help=f"draw the attention of each {unit} into a PNG here")
     add("--html", type=Path, metavar="DIR", help=f"write the viewer of each {unit} here, as a page to open and to send")
     add_choice(parser)

@@ -44,9 +44,9 @@ def translate(args: argparse.Namespace) -> int:
         found = Found(files, lambda left_out: iter(lines), "text")
         batch = Batch(found, "text", "translated", rows, None, {}, figures, pages, folders_of(args, None))
         return run_batch(batch, args, {"beam": args.beam})
-    if wants_attention(args) or figures or pages:
+    if wants_attention(args) or args.needed or figures or pages:
         told = f"{format} has a line for each sentence and no more"
-        raise UserError(f"--attention, --self-attention, --pictures and --html go with jsonl; {told}")
+        raise UserError(f"--attention, --self-attention, --needed, --pictures and --html go with jsonl; {told}")
     return write_lines(args, files, lines, LINES[format])
 
 

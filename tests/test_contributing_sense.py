@@ -24,6 +24,7 @@ predictor = multimodal_attn.load("released")
 trace = multimodal_attn.AttentionTrace.from_json(predictor("0.series").to_json())
 figure = render_figure(trace, predictor.read("0.series"))
 print(json.dumps([trace.geometry.kind, trace.weights.shape, figure.size, trace.health.monotonicity]))
+assert predictor("0.series", needed=True).needed.shape == trace.weights.shape[::2]
 print(json.dumps([str(found) for _, found in predictor.stream(["none.series", "words.series"])]))
 """
 

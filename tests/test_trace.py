@@ -58,7 +58,7 @@ def test_weights_may_be_left_out() -> None:
 @pytest.mark.parametrize(
     "change, named",
     [
-        ({"schema": "multimodal-attn/trace/2"}, "trace/2"),
+        ({"schema": "multimodal-attn/trace/3"}, "trace/3"),
         ({"schema": None}, "None"),
         ({"tokens": []}, "0 tokens"),
         ({"weights": encode_weights(np.zeros((T, N, S + 1)))}, "16"),

@@ -78,6 +78,13 @@ class PicturePlaces:
     start: tuple[float, float]
     stride: int
 
+    @property
+    def cells(self) -> tuple[np.ndarray, np.ndarray]:
+        """The row, and the column, whose cells are nearest to each pixel of the square. (size,) each"""
+        pixels = np.arange(self.framing.size) + 0.5
+        across, down = ((pixels - first) / self.stride + 0.5 for first in self.start)
+        return np.clip(down, 0, self.rows - 1).astype(int), np.clip(across, 0, self.cols - 1).astype(int)
+
     def geometry(self, width: int, height: int) -> PictureGeometry:
         """Of an upright picture of width x height pixels."""
         left, top = (first - self.stride / 2 for first in self.start)  # of the first cell

@@ -10,7 +10,8 @@ class Geometry(Protocol):
     """Where the places of a memory lie in the original input, so that every weight can be carried back exactly.
 
     kind: of the sense. ordered: places follow each other as the words do, so that attention which jumps back is a
-    fault. shape: of a map over the places. n_places: how many.
+    fault. shape: of a map over the places. n_places: how many. parts: for every place the number of the part that it
+    belongs to, from 0 on; what is hidden from a model is whole parts, for a place alone may be less than a word.
     """
 
     kind: str
@@ -21,6 +22,9 @@ class Geometry(Protocol):
 
     @property
     def n_places(self) -> int: ...
+
+    @property
+    def parts(self) -> Sequence[int]: ...
 
     def left_out(self, first: int, last: int) -> str:
         """What is wrong when no word looks at the places first to last - 1; empty for nothing."""
@@ -59,6 +63,8 @@ class Sense:
     problem: why there is nothing to read in an item, if so. size: what the items of a batch should share. ahead: so
         many batches are read before they are sorted by it. at_speed: what the encoder takes, at another tempo.
     at_look: the same as seen otherwise, see SearchConfig.looks.
+    hide: (what the encoder takes of one input, keep (G, S), model) -> what it takes of that input G times, each time
+        without the places where keep is False. closes_up: those behind take their place, in order.
     timed: words have times. columns: what a row of a trace has beside text and score, by their names.
     """
 
@@ -79,6 +85,8 @@ class Sense:
     ahead: int = 1
     at_speed: Callable[[Any, float], Any] | None = None
     at_look: Callable[[Any, float], Any] | None = None
+    hide: Callable[[Any, Any, Any], Any] | None = None
+    closes_up: bool = False
     timed: bool = False
     columns: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
     configs: Mapping[str, type] = field(default_factory=dict)

@@ -23,7 +23,7 @@ from multimodal_attn.errors import UserError
 from multimodal_attn.ui import temporary_folder
 from multimodal_attn.ui.aliases import Aliases
 from multimodal_attn.ui.connections import Impatient
-from multimodal_attn.ui.events import EXAMPLE, FILE, SWITCH, WRITTEN, Inputs
+from multimodal_attn.ui.events import ASKED, EXAMPLE, FILE, SWITCH, WRITTEN, Inputs
 from multimodal_attn.ui.guard import Guard
 from multimodal_attn.ui.limits import MAX_FILE, room
 from multimodal_attn.ui.line import Line
@@ -136,7 +136,11 @@ BROUGHT = {gr.Dataset: EXAMPLE, gr.Textbox: WRITTEN, gr.Checkbox: SWITCH}
 
 def inputs_of(app: gr.Blocks) -> Inputs:
     """What each event of the page brings."""
-    return {index: [BROUGHT.get(type(each), FILE) for each in event.inputs] for index, event in app.fns.items()}
+    return {
+        index: [BROUGHT.get(type(each), FILE) for each in event.inputs]
+        + [ASKED for _, name in event.targets if name == "ask"]
+        for index, event in app.fns.items()
+    }
 
 
 def build_guard(app: gr.Blocks, address: Address) -> Middleware:

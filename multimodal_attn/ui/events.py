@@ -12,6 +12,9 @@ MAX_NAME = 255  # characters of a session's hash, and of a file's name
 MAX_TEXT = 10_000  # characters that are read at all, to be told that they are too many
 
 FILE, EXAMPLE, WRITTEN, SWITCH = "file", "example", "written", "switch"  # what an event may bring
+ASKED = "asked"  # beside its inputs, a question about a result
+WANTS = ("needed", "test", "again", "best")
+MAX_LIST = 2_000  # tokens, or places, of a question
 Inputs = Mapping[int, Sequence[str]]  # by the number of an event
 
 
@@ -57,13 +60,15 @@ def rebuild_event(body: bytes, inputs: Inputs, uploads: Uploads, to_path: Callab
     index, trigger, session = event.get("fn_index"), event.get("trigger_id"), event.get("session_hash")
     if not (is_count(index) and index in inputs) or not (trigger is None or is_count(trigger)):
         raise Forged(NO_EVENT)
-    values, kinds = event["data"], inputs[index]
+    values, kinds = event["data"], [kind for kind in inputs[index] if kind != ASKED]
     if len(values) != len(kinds):
         raise Forged(NO_EVENT)
     if not isinstance(session, str) or not 0 < len(session) <= MAX_NAME:
         raise Forged(NO_EVENT)
     data = [rebuild_input(value, kind, uploads, to_path) for value, kind in zip(values, kinds, strict=True)]
-    kept = {"data": data, "fn_index": index, "trigger_id": trigger, "session_hash": session, "event_data": None}
+    asked = event.get("event_data")
+    question = rebuild_question(asked, uploads, to_path) if ASKED in inputs[index] else None
+    kept = {"data": data, "fn_index": index, "trigger_id": trigger, "session_hash": session, "event_data": question}
     return json.dumps(kept).encode()
 
 
@@ -83,6 +88,29 @@ def rebuild_input(value: object, kind: str, uploads: Uploads, to_path: Callable[
     if not (name is None or isinstance(name, str) and len(name) <= MAX_NAME):
         raise Forged(NO_FILE)
     return {"path": uploads.check(path), "orig_name": name, "meta": {"_type": "gradio.FileData"}}
+
+
+def rebuild_question(value: object, uploads: Uploads, to_path: Callable[[str], str]) -> dict:
+    """A question of `questions.py`: of: the payload that it is about. source: what that is of, a path or a text. begin:
+    tokens. written: what follows them. hidden: places."""
+    if not isinstance(value, dict) or value.get("want") not in WANTS:
+        raise Forged(NO_EVENT)
+    texts = {key: value.get(key) for key in ("of", "kind", "source", "written")}
+    if not all(map(is_text, texts.values())) or len(texts["of"]) > MAX_NAME:
+        raise Forged(NO_EVENT)
+    if texts["kind"] != WRITTEN:
+        texts["source"] = uploads.check(to_path(texts["source"]))
+    lists = {key: value.get(key) for key in ("begin", "hidden")}
+    if not all(isinstance(each, list) and len(each) <= MAX_LIST for each in lists.values()):
+        raise Forged(NO_EVENT)
+    tokens_fit = all(is_id(token) or isinstance(token, str) and len(token) <= MAX_NAME for token in lists["begin"])
+    if not tokens_fit or not all(map(is_id, lists["hidden"])):
+        raise Forged(NO_EVENT)
+    return {"want": value["want"], **texts, **lists}
+
+
+def is_id(value: object) -> bool:
+    return type(value) is int and 0 <= value < 1_000_000
 
 
 def is_text(value: object) -> bool:

@@ -42,6 +42,25 @@ class Line:
             self._moved.notify_all()
 
 
+def in_turns(line: Line, payloads: Iterator[dict]) -> Iterator[dict]:
+    """The payloads with a turn for each, so that nobody waits for all of them; the length of the line is not told."""
+    last = {"id": ""}
+
+    def one() -> Iterator[dict]:
+        yield next(payloads, last)
+
+    payload = None
+    while payload is not last and "problem" not in (payload or {}):
+        turn = in_turn(line, one())
+        for payload in turn:
+            if "id" in payload and "before" not in payload:
+                break
+            yield gr.skip()
+        turn.close()  # before the page takes the payload, which may take its time
+        if payload is not last:
+            yield payload
+
+
 def in_turn(line: Line, payloads: Iterator[dict]) -> Iterator[dict]:
     """The payloads once it is their turn; before, the length of the line whenever it changes. Closing it leaves."""
     ticket = line.join()

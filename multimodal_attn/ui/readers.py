@@ -1,8 +1,9 @@
 """Who reads what goes in: a predictor, or a checkpoint that becomes one when it is first needed."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock
-from typing import Protocol
+from typing import Any, Protocol
 
 from multimodal_attn.trace import AttentionTrace
 
@@ -37,5 +38,21 @@ class Later:
             self._reader = self._reader or load(self.folder)
         return self._reader
 
-    def __call__(self, source: str, **options: bool) -> AttentionTrace:
+    def __call__(self, source: Any, **options: Any) -> AttentionTrace:
         return self.open()(source, **options)
+
+    @property
+    def model(self) -> Any:
+        return self.open().model
+
+    def pieces(self, source: Any) -> Iterator[Any]:
+        return self.open().pieces(source)
+
+    def case(self, items: list, **asked: Any) -> Any:
+        return self.open().case(items, **asked)
+
+    def needs(self, item: Any, trace: AttentionTrace) -> Iterator[tuple[float, AttentionTrace]]:
+        return self.open().needs(item, trace)
+
+    def best(self, source: Any, n: int, **asked: Any) -> list:
+        return self.open().best(source, n, **asked)

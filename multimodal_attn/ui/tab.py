@@ -3,15 +3,17 @@
 import html
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import gradio as gr
 
 from multimodal_attn.errors import UserError
-from multimodal_attn.ui.events import NO_FILE, Forged
-from multimodal_attn.ui.line import Line, in_turn
+from multimodal_attn.ui.events import FILE, NO_FILE, WRITTEN, Forged, rebuild_question
+from multimodal_attn.ui.line import Line, in_turn, in_turns
 from multimodal_attn.ui.opening import opening_of
 from multimodal_attn.ui.page import Page
 from multimodal_attn.ui.pages import known_files
+from multimodal_attn.ui.questions import answer_question, can_be_asked
 from multimodal_attn.ui.readers import Reader, attends
 from multimodal_attn.ui.viewer import build_viewer, keep
 from multimodal_attn.viewer.payloads import complete, problem, waiting
@@ -35,12 +37,29 @@ def answer(page: Page, reader: Reader, source: str, inside: bool = False) -> Ite
     try:
         media = page.media(source, keep)
         yield waiting(media)
-        yield complete(media, reader(source, **{"self_attention": True} if inside else {}), keep)
+        trace = reader(source, **{"self_attention": True} if inside else {})
+        yield complete(media, trace, keep) | asks(page, reader, source)
     except UserError as error:
         yield problem(str(error).replace(source, name))  # the folder means nothing to the reader
     except Exception:
         logging.exception("%s failed on %s", reader.name, source)
         yield problem(f"{name}: the model failed on this {page.kind}; the terminal has the details")
+
+
+def asks(page: Page, reader: Reader, source: str) -> dict:
+    """What a payload has more where questions about it can be answered: what they are to name."""
+    kind = WRITTEN if page.written else FILE
+    return {"asks": {"kind": kind, "source": source}} if can_be_asked(reader) else {}
+
+
+def answer_asked(reader: Reader, question: dict) -> Iterator[dict]:
+    """As `answer_question`, for a source that came over the network: once more, whatever let it pass before."""
+    try:
+        source = rebuild_question(question, known_files(), str)["source"]
+    except Forged as error:
+        yield problem(str(error))
+    else:
+        yield from answer_question(reader, source, question, keep)
 
 
 def answer_upload(page: Page, reader: Reader, source: str, inside: bool) -> Iterator[dict]:
@@ -51,6 +70,14 @@ def answer_upload(page: Page, reader: Reader, source: str, inside: bool) -> Iter
         yield problem(str(error))
     else:
         yield from answer(page, reader, source, inside)
+
+
+def opening(page: Page, reader: Reader) -> dict:
+    """What the viewer shows before anything else: one of the examples, finished."""
+    finished = opening_of(page.kind, reader.name)
+    known = {each if page.written else Path(each).name: str(each) for each in page.examples.values()}
+    source = finished and known.get(finished["media"]["text" if page.written else "name"])
+    return finished | asks(page, reader, source) if source else finished
 
 
 def build_tab(page: Page, reader: Reader, line: Line) -> gr.Checkbox:
@@ -64,8 +91,9 @@ def build_tab(page: Page, reader: Reader, line: Line) -> gr.Checkbox:
             facts = FACTS.format(by=page.by, name=name, expect=expect, kind=page.kind)
             gr.HTML(facts, elem_classes="facts", apply_default_css=False)
         with gr.Column(elem_classes="result-column", scale=1):
-            viewer = build_viewer(page.kind, opening_of(page.kind, reader.name), elem_id=f"{page.kind}-viewer")
+            viewer = build_viewer(page.kind, opening(page, reader), elem_id=f"{page.kind}-viewer")
     sources = list(page.examples.values())
+    newest: dict[str, dict] = {}  # the last question of each session, which ends those before
 
     def on_file(source: str | None, inside: bool) -> Iterator[tuple[dict, None]]:
         for payload in in_turn(line, answer_upload(page, reader, source, inside)) if source else ():
@@ -80,6 +108,17 @@ def build_tab(page: Page, reader: Reader, line: Line) -> gr.Checkbox:
         else:
             yield from in_turn(line, answer(page, reader, str(sources[index]), inside))
 
+    def on_ask(event: gr.EventData, request: gr.Request) -> Iterator[dict]:
+        question, session = event._data or {}, request.session_hash
+        newest[session] = question
+        for payload in in_turns(line, answer_asked(reader, question)):
+            if newest.get(session) is not question:
+                return
+            yield payload
+        del newest[session]
+
+    if can_be_asked(reader):
+        viewer.ask(on_ask, None, viewer, **(EVENTS | {"trigger_mode": "multiple"}))
     for event in page.events:
         brought = (on_text, [drop, inside], viewer) if page.written else (on_file, [drop, inside], [viewer, drop])
         getattr(drop, event)(*brought, **EVENTS)

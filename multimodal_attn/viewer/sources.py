@@ -11,7 +11,8 @@ from multimodal_attn import senses
 
 STATIC = Path(__file__).parent / "static"
 BEFORE = ("trace.js", "colours.js", "state.js")
-AFTER = ("draw.js", "health.js", "save.js", "share.js", "walk.js", "viewer.js")
+ASKING = ("needed.js", "what_if.js", "brush.js")
+AFTER = ("draw.js", "health.js", *ASKING, "save.js", "share.js", "walk.js", "viewer.js")
 
 
 def static_of(kind: str) -> Path:
@@ -34,7 +35,7 @@ def read_markup() -> str:
 
 
 def read_style() -> str:
-    return "\n".join([read_static("viewer.css"), *read_parts("viewer.css")])
+    return "\n".join([read_static("viewer.css", "needed.css", "what_if.css"), *read_parts("viewer.css")])
 
 
 def read_scripts() -> str:

@@ -4,18 +4,22 @@ from playwright.sync_api import Locator, Page
 
 from multimodal_attn.viewer.sources import read_markup, read_scripts, read_static, read_style, static_of
 
-MOUNT = """([js, payload]) => {
+MOUNT = """([js, payload, asks]) => {
   const element = document.querySelector("#viewer");
   const props = { value: payload };
+  window.asked = [];
+  const trigger = asks ? (name, question) => window.asked.push(question) : null;
   const watch = (name, load) => (window.show = (value) => { props.value = value; load(); });
-  new Function("element", "trigger", "props", "server", "upload", "watch", js)(element, null, props, {}, null, watch);
+  const names = ["element", "trigger", "props", "server", "upload", "watch"];
+  new Function(...names, js)(element, trigger, props, {}, null, watch);
 }"""
 
 
-def mount(page: Page, payload: dict) -> None:
+def mount(page: Page, payload: dict, asks: bool = False) -> None:
+    """asks: whether there is somebody to ask; `window.asked` are the questions."""
     html, style, script = read_markup(), read_style(), read_scripts()
     page.set_content(f"<style>{read_static('theme.css')} #viewer {{ {style} }}</style><div id='viewer'>{html}</div>")
-    page.evaluate(MOUNT, [script, payload])
+    page.evaluate(MOUNT, [script, payload, asks])
 
 
 def words(page: Page) -> Locator:

@@ -31,6 +31,10 @@ class PictureGeometry:
     def n_places(self) -> int:
         return self.rows * self.cols
 
+    @property
+    def parts(self) -> Sequence[int]:
+        return range(self.n_places)
+
     def cell(self, place: int) -> tuple[float, float, float, float]:
         """(left, top, right, bottom) of one place in pixels; places count row by row from the top left."""
         if not 0 <= place < self.n_places:

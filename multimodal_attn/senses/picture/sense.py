@@ -25,6 +25,14 @@ def batch(pictures: Sequence[Picture], model: Any) -> tuple[torch.Tensor, list[P
     return frames, [encoder.geometry(picture.width, picture.height) for picture in pictures]
 
 
+def hide(frame: torch.Tensor, keep: torch.Tensor, model: Any) -> torch.Tensor:
+    """Cells in the picture's mean colour, those at an edge up to the edge. (1, 3, size, size), (G, S) -> (G, ...)"""
+    rows, cols = model.encoder.places.cells
+    seen = keep.view(len(keep), *model.encoder.grid)[:, rows][:, :, cols].unsqueeze(1).to(frame.device)
+    mean = frame.float().mean((2, 3), keepdim=True).round().to(frame.dtype)
+    return torch.where(seen, frame, mean)
+
+
 SENSE = Sense(
     kind="picture",
     item=Picture,
@@ -38,4 +46,5 @@ SENSE = Sense(
     media="multimodal_attn.senses.picture.viewer.picture_media",
     original=lambda picture: picture.image,
     at_look=at_look,
+    hide=hide,
 )

@@ -1,11 +1,13 @@
 """Where the places of a memory lie in the original sound."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 GAP = 3.0  # seconds: longer than the pauses within a sentence
+PARTS, N_PARTS = (0.2, 0.64), 49  # seconds that are hidden at once, from a syllable to a word
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,13 @@ class SoundGeometry:
     @property
     def shape(self) -> tuple[int]:
         return (self.n_places,)
+
+    @property
+    def parts(self) -> Sequence[int]:
+        """Stretches of PARTS[0] seconds, longer ones where there would be more than N_PARTS, up to PARTS[1]."""
+        shortest, longest = (max(round(seconds / self.step), 1) for seconds in PARTS)
+        n = min(max(math.ceil(self.n_places / N_PARTS), shortest), longest)
+        return [place // n for place in range(self.n_places)]
 
     def span(self, place: int) -> tuple[float, float]:
         """(start, end) of one place in seconds, within the sound."""

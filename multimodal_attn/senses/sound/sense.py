@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from torch.nn.functional import avg_pool1d
 
 from multimodal_attn.encoders import (
     AudioEncoder,
@@ -19,6 +20,7 @@ from multimodal_attn.senses.sound.geometry import SoundGeometry
 from multimodal_attn.sound import RATE, Sound, Source, sound_files
 
 AHEAD = 4  # batches that are read before they are sorted by length
+FADE = 80  # samples, 5 ms, on either side of an edge
 
 
 def build(config: AudioEncoderConfig | WhisperEncoderConfig) -> AudioEncoder | WhisperEncoder:
@@ -53,6 +55,17 @@ def word_rows(trace: Any) -> list[dict[str, Any]]:
     return [time | known for time, known in zip(times, sure, strict=True)]
 
 
+def hide(sounds: SoundBatch, keep: torch.Tensor, model: Any) -> SoundBatch:
+    """Silence in those stretches, faded in and out so that no click is heard as a consonant."""
+    n_samples = sounds.samples.shape[1]
+    where = model.encoder.geometry(n_samples, 0.0)
+    seconds = torch.arange(n_samples, device=sounds.samples.device) / RATE
+    places = ((seconds - where.start) / where.step).long().clamp(0, keep.shape[1] - 1)
+    heard = keep.to(sounds.samples)[:, places].unsqueeze(1)  # (G, 1, samples)
+    gain = avg_pool1d(heard, 2 * FADE + 1, 1, FADE, count_include_pad=False).squeeze(1)
+    return SoundBatch(sounds.samples * gain, sounds.lengths.expand(len(keep)))
+
+
 SENSE = Sense(
     kind="sound",
     item=Sound,
@@ -70,6 +83,7 @@ SENSE = Sense(
     size=lambda sound: len(sound.samples),
     ahead=AHEAD,
     at_speed=at_speed,
+    hide=hide,
     timed=True,
     columns={"words": word_rows},
 )

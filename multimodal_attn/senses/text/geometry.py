@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+
+FIRST_SIGN = "\u3040"  # of the scripts of China and Japan
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,18 @@ class TextGeometry:
     @property
     def shape(self) -> tuple[int]:
         return (self.n_places,)
+
+    @property
+    def parts(self) -> Sequence[int]:
+        """Words: pieces that touch, letters to letters."""
+        begins = (not self._joins(place) for place in range(1, self.n_places))
+        return list(accumulate(begins, initial=0))[: self.n_places]
+
+    def _joins(self, place: int) -> bool:
+        """Whether a piece belongs to the word of the piece before. A Chinese or Japanese sign is a word by itself."""
+        (before, end), (first, last) = self.spans[place - 1 : place + 1]
+        sides = self.text[end - 1 : end] + self.text[first : first + 1]
+        return before == first or end == first and sides.isalnum() and max(sides) < FIRST_SIGN
 
     def span(self, place: int) -> tuple[int, int]:
         """(first, last + 1) letter of one place."""

@@ -43,6 +43,13 @@ def without_space(text: str, first: int, last: int) -> tuple[int, int]:
     return first + len(text[first:last]) - len(text[first:last].lstrip()), last
 
 
+def hide(text: TextBatch, keep: torch.Tensor, model: Any) -> TextBatch:
+    """The sentence without those pieces, the others moved together."""
+    kept = torch.where(keep.to(text.tokens.device), text.tokens, PAD)  # (G, S)
+    order = (kept == PAD).to(torch.uint8).argsort(dim=1, stable=True)
+    return TextBatch(kept.gather(1, order))
+
+
 SENSE = Sense(
     kind="text",
     item=Text,
@@ -57,5 +64,7 @@ SENSE = Sense(
     problem=lambda text: text.problem,
     size=lambda text: len(text.text),
     ahead=AHEAD,
+    hide=hide,
+    closes_up=True,
     columns={"source": lambda trace: trace.geometry.text},
 )

@@ -39,10 +39,9 @@ function rampGradient(strength) {
   return `linear-gradient(90deg, ${stops.join(", ")})`;
 }
 
-// Weights, any number -> their RGBA bytes, the largest in the warmest colour.
-function mapPixels(map, strength) {
-  const most = largest(map) || 1;
-  return pixelsOf(map, (weight) => rampColour(weight / most, strength));
+// Weights, any number -> their RGBA bytes, `most` and above in the warmest colour.
+function mapPixels(map, strength, most = largest(map) || 1) {
+  return pixelsOf(map, (weight) => rampColour(Math.min(Math.max(weight / most, 0), 1), strength));
 }
 
 // Values -> RGBA bytes by a function of one value.

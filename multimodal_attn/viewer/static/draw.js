@@ -6,6 +6,7 @@ function draw() {
   drawWords();
   drawLegend();
   part("detail").replaceChildren(...detail());
+  showAlternatives();
 }
 
 function drawWords() {
@@ -22,15 +23,15 @@ function drawWords() {
 // How bright a place is on a token's map, 0..1: the word is shaded as its map would be.
 function shareAt(token, place) {
   const map = mapOf(token);
-  return map[place] / (largest(map) || 1);
+  return Math.max(map[place] / mostOf(token), 0);
 }
 
 function drawLegend() {
   const map = shownMap();
   part("legend").classList.toggle("idle", !map);
   part("ramp").style.backgroundImage = rampGradient(view.strength);
-  part("most").textContent = map ? percent(largest(map)) : "most";
-  part("unit").textContent = isInside() ? "of the place’s self-attention, per place" : sense().unit(trace().geometry);
+  part("most").textContent = map ? percent(shownMost(map)) : "most";
+  part("unit").textContent = isInside() ? "of the place’s self-attention, per place" : view.layer === "needed" ? "less probable without it" : sense().unit(trace().geometry);
 }
 
 // ---- words
@@ -53,21 +54,21 @@ function detail() {
 }
 
 function factsOn(token) {
-  const elsewhere = hasMaps() ? shareElsewhere(mapOf(token)) : 0; // half floats sum to 1 within less than 0.02
+  const elsewhere = hasMaps() && view.layer === "looked" ? shareElsewhere(mapOf(token)) : 0; // half floats sum to 1 within less than 0.02
   const away = `${percent(elsewhere)} of the attention is not on the ${view.complete.media.kind}`;
   const width = widthOf(token), wide = width === null ? [] : [sense().wide(width)];
-  return [...sense().facts(token), ...wide, ...(elsewhere > 0.02 ? [away] : [])];
+  return [...sense().facts(token), ...wide, ...(elsewhere > 0.02 ? [away] : []), ...needOf(token)];
 }
 
 function tokenDetail({ text, probability, alternatives }, facts) {
   const others = alternatives.filter(([other]) => other !== text).slice(0, 4);
   const heading = [node("h3", nameOf(text).name), node("p", `${percent(probability)} sure`), ...facts.map((fact) => node("p", fact))];
-  return others.length ? [...heading, node("h4", "Rather than"), bars(others)] : heading;
+  return others.length && !(canAsk() && view.pinned === current()) ? [...heading, node("h4", "Rather than"), bars(others)] : heading;
 }
 
 function placeDetail(tokens, place) {
   const shares = tokens.map(({ text }, token) => [text, mapOf(token)[place]]);
-  return [node("h4", sense().crowd(place)), bars(shares.sort((a, b) => b[1] - a[1]).slice(0, 6), shares[0][1])];
+  return [node("h4", view.layer === "needed" ? "Needed this most" : sense().crowd(place)), bars(shares.sort((a, b) => b[1] - a[1]).slice(0, 6), shares[0][1])];
 }
 
 function insideDetail(place) {
@@ -96,5 +97,5 @@ function say(text) {
 function sayToken(token) {
   const { text, probability } = trace().tokens[token];
   const spot = hasMaps() ? sense().spot(token) : "";
-  say([`${nameOf(text).name}, ${percent(probability)} sure`, ...(spot ? [spot] : [])].join("; "));
+  say([`${nameOf(text).name}, ${percent(probability)} sure`, ...(spot ? [spot] : []), ...needOf(token)].join("; "));
 }

@@ -7,6 +7,10 @@ const viewer = part("viewer"), sentence = part("sentence");
 const view = {
   complete: null, // the last payload with a trace; a problem returns to it
   weights: null,
+  needed: null, // what each token needed, see needed.js
+  asking: null, // what was asked of the model last, while it answers
+  layer: "looked", // or "needed": which map is drawn
+  scale: "each", // or "all": whether a word's map is drawn up to its own largest weight
   hovered: null, // token under the pointer, or null
   playing: null, // token that is heard now, or null
   pinned: null, // token chosen by click or key, or null
@@ -31,6 +35,9 @@ const plain = {
   facts: () => [], // (token) -> lines beside it
   pick: (token) => (token === view.pinned ? null : token), // a click on it; a second one lets go
   keys: {}, // what further keys do
+  brush: "Drag over what is to be hidden",
+  partOf: (place) => [place], // what is hidden with it
+  told: (places) => `${places.length} ${sense().parts}`, // what was hidden, in words
   smooths: false, // its maps can be drawn smooth
   isWhole: ({ file }) => /^data:(image|audio)\//.test(file.url), // media of a saved page, which must not fetch anything
 };
@@ -40,9 +47,18 @@ const sense = () => senses[viewer.dataset.kind];
 const trace = () => view.complete.trace;
 const current = () => view.hovered ?? view.playing ?? view.pinned;
 const hasMaps = () => view.weights.nHeads > 0;
-const mapOf = (token) => tokenMap(view.weights, token, view.head);
+const mapOf = (token) => (view.layer === "needed" ? neededMap(token) : tokenMap(view.weights, token, view.head));
+const FALL = 0.1; // the least fall of a probability that is drawn in the warmest colour
+const ownMost = (token) => (view.layer === "needed" ? Math.max(largest(mapOf(token)), FALL) : largest(mapOf(token)) || 1);
+
+// What the warmest colour stands for on the map of a token.
+function mostOf(token) {
+  return view.scale === "each" ? ownMost(token) : trace().tokens.reduce((most, _, i) => Math.max(most, ownMost(i)), 0);
+}
+
 const isInside = () => view.inside !== "off";
 const insideMap = (place) => placeMap(view.looks, place, view.weights.nPlaces, view.inside);
+const shownMost = (map) => (isInside() ? largest(map) || 1 : mostOf(current()));
 // What the stage shows: of the token that is meant, or of the place while self-attention is looked at.
 function shownMap() {
   if (isInside()) return view.place === null ? null : insideMap(view.place);
@@ -63,6 +79,7 @@ function change(values) {
 
 // Pointing at the stage shades the tokens by their weight there.
 function pointAt(target, placeOf) {
+  brushOn(target, placeOf);
   target.addEventListener("pointermove", (event) => {
     if (viewer.dataset.state !== "ready" || !hasMaps()) return;
     const place = placeOf(event);

@@ -12,12 +12,16 @@ function halfToFloat(bits) {
 
 // {shape: [T, N, S], data: little-endian half floats in base64} -> the same numbers, readable.
 // Float16Array would do it in one line, but is younger than many browsers.
-function decodeWeights({ shape, data }) {
+function decodeWeights(encoded) {
+  const { shape: [nTokens, nHeads, nPlaces], values } = decodeHalves(encoded);
+  return { nTokens, nHeads, nPlaces, values };
+}
+
+// {shape, data} of any shape.
+function decodeHalves({ shape, data }) {
   const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
   const view = new DataView(bytes.buffer);
-  const values = Float32Array.from({ length: bytes.length / 2 }, (_, i) => halfToFloat(view.getUint16(2 * i, true)));
-  const [nTokens, nHeads, nPlaces] = shape;
-  return { nTokens, nHeads, nPlaces, values };
+  return { shape, values: Float32Array.from({ length: bytes.length / 2 }, (_, i) => halfToFloat(view.getUint16(2 * i, true))) };
 }
 
 // (S,) map of one token: one head, or the mean over all of them.
@@ -68,6 +72,18 @@ function largest(values) {
   return values.reduce((most, value) => Math.max(most, value), 0);
 }
 
+// The places of the smallest area that holds half of what a map holds.
+function halfOf(map) {
+  const order = Array.from(map.keys()).sort((a, b) => map[b] - map[a]), inside = new Set();
+  let left = map.reduce((sum, value) => sum + Math.max(value, 0), 0) / 2;
+  for (const place of order) {
+    if (left <= 0 || map[place] <= 0) break;
+    inside.add(place);
+    left -= map[place];
+  }
+  return inside;
+}
+
 // A token without the mark that begins a word in vocabularies of word pieces.
 function spelled(text) {
   return text.replaceAll("\u2581", " ").trim();
@@ -106,4 +122,21 @@ function layTokens(sentence, tokens) {
 function percent(share) {
   const value = 100 * share;
   return `${value > 0 && value < 0.1 ? "< 0.1" : Number(value.toPrecision(2))}\u2009%`;
+}
+
+// The tokens that two sentences share in order: [index in the one, index in the other] of the longest common part.
+function keptTokens(before, now) {
+  const length = Array.from({ length: before.length + 1 }, () => new Uint16Array(now.length + 1));
+  for (let i = before.length - 1; i >= 0; i--) {
+    for (let j = now.length - 1; j >= 0; j--) {
+      length[i][j] = before[i] === now[j] ? length[i + 1][j + 1] + 1 : Math.max(length[i + 1][j], length[i][j + 1]);
+    }
+  }
+  const kept = [];
+  for (let i = 0, j = 0; i < before.length && j < now.length; ) {
+    if (before[i] === now[j]) kept.push([i++, j++]);
+    else if (length[i + 1][j] >= length[i][j + 1]) i++;
+    else j++;
+  }
+  return kept;
 }

@@ -8,6 +8,7 @@
 async function load() {
   const payload = props.value;
   if (!payload) return;
+  if (payload.of) return takeAnswer(payload);
   showKind(payload.media?.kind ?? payload.kind ?? viewer.dataset.kind);
   showProblem(payload.problem ?? "");
   showQueue(payload.before ?? 0);
@@ -62,7 +63,8 @@ function showTrace(payload) {
   const isNew = payload.id !== view.complete?.id;
   Object.assign(view, { complete: payload, weights: decodeWeights(payload.trace.weights), looks: decodeLooks(payload.trace.self_attention) });
   if (isNew) stopWalking();
-  if (isNew) Object.assign(view, { hovered: null, playing: null, pinned: null, place: null, head: "mean", inside: "off" });
+  if (isNew) Object.assign(view, { hovered: null, playing: null, pinned: null, place: null, head: "mean" });
+  if (isNew) Object.assign(view, { inside: "off", layer: "looked" });
   showKind(payload.media.kind);
   viewer.dataset.state = "ready";
   viewer.dataset.maps = hasMaps() && payload.trace.tokens.length ? "yes" : "no";
@@ -71,6 +73,9 @@ function showTrace(payload) {
   showHealth();
   showHeads();
   showInside();
+  showNeeds();
+  showBefore();
+  showBest();
   showOrigin();
   showOpening(payload);
   draw();
@@ -88,7 +93,7 @@ function showWords() {
     option.style.setProperty("--probability", trace().tokens[i].probability);
     option.classList.toggle("goes-on", laid[i + 1]?.before === ""); // pieces of one word stand close
     option.classList.toggle("joins", i > 0 && before === "");
-    option.append(node("i", "", { class: "entropy", "aria-hidden": "true" })); // the facts beside say it in words
+    for (const name of ["entropy", "need"]) option.append(node("i", "", { class: name, "aria-hidden": "true" })); // the facts say it in words
     if (!i || before) sentence.append(before, node("span", "", { class: "word", role: "presentation" }));
     sentence.lastChild.append(option); // within its word, for a line must not end there
   });
@@ -170,6 +175,7 @@ part("inside").addEventListener("change", ({ target }) => {
   sense().show(view.complete.media, trace());
   draw();
 });
+part("scale").addEventListener("change", ({ target }) => change({ scale: target.value }));
 part("strength").addEventListener("input", ({ target }) => change({ strength: Number(target.value) }));
 
 part("save-png").addEventListener("click", () => {

@@ -24,6 +24,10 @@ function padMap(map, rows, cols) {
 }
 
 // Where a place is, in words.
-function spotOf(place, { cols }) {
-  return `looks most at row ${Math.floor(place / cols) + 1}, column ${(place % cols) + 1}`;
+function cellName(place, { cols }) {
+  return `row ${Math.floor(place / cols) + 1}, column ${(place % cols) + 1}`;
+}
+
+function spotOf(place, geometry) {
+  return `looks most at ${cellName(place, geometry)}`;
 }

@@ -13,6 +13,11 @@ senses.picture = {
   spot: (token) => spotOf(indexOfMost(mapOf(token)), trace().geometry),
   names: { one: "a word", many: "words", whole: "the picture" },
   wide: (n) => `looks at about ${Math.round(n)} of ${view.weights.nPlaces} cells`,
+  hiding: "Hiding one cell after another",
+  parts: "cells",
+  brush: "Drag over the cells that are to be hidden",
+  told: (places) => (places.length === 1 ? cellName(places[0], trace().geometry) : `${places.length} cells`),
+  where: (place) => cellName(place, trace().geometry),
   crowd: () => "Looked here most", // above the tokens with most weight at a place
   show: showPicture,
   draw() {
@@ -25,14 +30,14 @@ senses.picture = {
 
 // ---- on the stage
 
-const stage = part("stage"), canvas = part("map");
+const stage = part("stage"), canvas = part("map"), outline = part("outline");
 
 function showPicture(media, shown) {
   const photo = part("picture");
   if (photo.getAttribute("src") !== media.file.url) photo.src = media.file.url;
   photo.alt = shown?.text ?? "";
   const zoom = Math.ceil(1024 / Math.max(media.width, media.height)); // so that the cells of a small picture stay sharp
-  Object.assign(canvas, { width: media.width * zoom, height: media.height * zoom });
+  for (const sheet of [canvas, outline]) Object.assign(sheet, { width: media.width * zoom, height: media.height * zoom });
   stage.style.setProperty("--ratio", media.width / media.height);
   showCredit(media.credit ?? {});
 }
@@ -48,6 +53,47 @@ function drawMap() {
   pen.clearRect(0, 0, canvas.width, canvas.height);
   const map = shownMap();
   if (map) paintMap(pen, map);
+  drawOutline(map);
+}
+
+// Over the map: what is hidden from the model, and where half the weight is.
+function drawOutline(map) {
+  const pen = outline.getContext("2d");
+  pen.clearRect(0, 0, outline.width, outline.height);
+  for (let place = 0; place < view.weights.nPlaces; place++) if (isGone(place)) coverCell(pen, place);
+  if (map) outlineHalf(pen, map);
+}
+
+// In pixels of the canvas.
+function boxOnCanvas(place) {
+  const { width, height } = trace().geometry, [left, top, right, bottom] = cellBox(trace().geometry, place);
+  const across = canvas.width / width, down = canvas.height / height;
+  return [left * across, top * down, (right - left) * across, (bottom - top) * down];
+}
+
+function coverCell(pen, place) {
+  pen.fillStyle = "rgb(128 128 128 / .94)";
+  pen.fillRect(...boxOnCanvas(place));
+}
+
+// A line around the smallest area that holds half the weight: white within dark, so that it is seen on any photograph.
+function outlineHalf(pen, map) {
+  const inside = halfOf(map), { cols } = trace().geometry;
+  pen.beginPath();
+  for (const place of inside) {
+    const [x, y, width, height] = boxOnCanvas(place), col = place % cols;
+    const edges = [[place - cols, x, y, x + width, y], [place + cols, x, y + height, x + width, y + height]];
+    edges.push([col ? place - 1 : -1, x, y, x, y + height], [col < cols - 1 ? place + 1 : -1, x + width, y, x + width, y + height]);
+    for (const [beside, ...ends] of edges) {
+      if (inside.has(beside)) continue;
+      pen.moveTo(ends[0], ends[1]);
+      pen.lineTo(ends[2], ends[3]);
+    }
+  }
+  for (const [colour, width] of [["rgb(0 0 0 / .55)", 5], ["#fff", 2]]) {
+    Object.assign(pen, { strokeStyle: colour, lineWidth: (width * canvas.width) / 1024 });
+    pen.stroke();
+  }
 }
 
 // Cells end where the grid ends. A smooth map goes on for half a cell, as far as its outermost weights reach.
@@ -57,7 +103,7 @@ function paintMap(pen, map) {
   const cell = [(right - left) / cols, (bottom - top) / rows];
   const size = [cols + 2 * more, rows + 2 * more];
   const frame = [left - more * cell[0], top - more * cell[1], size[0] * cell[0], size[1] * cell[1]];
-  const padded = pixelsToCanvas(mapPixels(padMap(map, rows, cols), view.strength), cols + 2, rows + 2);
+  const padded = pixelsToCanvas(mapPixels(padMap(map, rows, cols), view.strength, shownMost(map)), cols + 2, rows + 2);
   pen.save();
   pen.scale(canvas.width / width, canvas.height / height); // from here on in pixels of the original picture
   paintVeil(pen, [0, 0, width, height], frame);
@@ -97,7 +143,7 @@ function drawOnSheet() {
   const strip = Math.round(canvas.width / 12);
   const { sheet, pen } = blankSheet(canvas.width, canvas.height + strip);
   pen.drawImage(part("picture"), 0, 0, canvas.width, canvas.height);
-  pen.drawImage(canvas, 0, 0);
+  for (const layer of [canvas, outline]) pen.drawImage(layer, 0, 0);
   writeSentence(pen, sheet.width, canvas.height + strip / 2, strip * 0.42);
   return sheet;
 }

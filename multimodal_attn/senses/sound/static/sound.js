@@ -23,6 +23,12 @@ senses.sound = {
   names: { one: "a token", many: "tokens", whole: "the sound" },
   smooths: true,
   wide: (n) => `listens to about ${clock(n * trace().geometry.step, 2)}\u2009s`,
+  hiding: "Silencing one moment after another",
+  parts: "moments",
+  brush: "Drag along the time that is to fall silent",
+  partOf: momentAround,
+  told: (places) => spanName([Math.min(...places), Math.max(...places) + 1], trace().geometry),
+  where: (place, map) => spanName(partAround(map, place), trace().geometry),
   crowd: (place) => `Listened most at ${clock(middle(placeSpan(trace().geometry, place)), 2)}\u2009s`,
   show: showSound,
   draw() {
@@ -99,17 +105,34 @@ const columnsOfMap = (map) =>
   alongTime(map, { ...trace().geometry, seconds: heard.seconds }, heard.nColumns, view.smooth);
 
 // Thinner than over a picture, for a spectrogram is dark by itself.
+// A fifth of a second: less than that is no syllable.
+function momentAround(place) {
+  const { step, n_places: n } = trace().geometry, half = Math.round(0.1 / step);
+  const first = Math.max(place - half, 0), last = Math.min(place + half, n - 1);
+  return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+}
+
+function coverSilence(pen, columns) {
+  pen.fillStyle = "rgb(128 128 128 / .94)";
+  for (let place = 0; place < view.weights.nPlaces; place++) {
+    const [from, to] = placeSpan(trace().geometry, place).map((second) => (second / heard.seconds) * columns);
+    if (isGone(place)) pen.fillRect(from, 0, to - from, 1);
+  }
+}
+
 function drawVeil() {
   const veil = Object.assign(part("veil"), { width: heard.nColumns, height: 1 });
-  const map = shownMap();
-  if (map) veil.getContext("2d").putImageData(new ImageData(mapPixels(columnsOfMap(map), 0.8 * view.strength), heard.nColumns, 1), 0, 0);
+  const map = shownMap(), pen = veil.getContext("2d");
+  const shades = map && mapPixels(columnsOfMap(map), 0.8 * view.strength, shownMost(map));
+  if (map) pen.putImageData(new ImageData(shades, heard.nColumns, 1), 0, 0);
+  coverSilence(pen, heard.nColumns);
 }
 
 function drawCurve() {
   const curve = Object.assign(part("curve"), { width: heard.nColumns, height: 96 });
   const map = shownMap();
   if (!map) return;
-  const columns = columnsOfMap(map), most = largest(columns) || 1;
+  const columns = columnsOfMap(map), most = shownMost(map);
   const pen = curve.getContext("2d");
   pen.fillStyle = getComputedStyle(viewer).getPropertyValue("--hot");
   columns.forEach((weight, x) => pen.fillRect(x, 96 * (1 - weight / most), 1, 96));
@@ -117,13 +140,13 @@ function drawCurve() {
 
 // All tokens at once; drawn anew only when that would change it.
 function drawMatrix() {
-  const drawn = JSON.stringify([view.head, view.smooth]);
+  const drawn = JSON.stringify([view.head, view.smooth, view.layer, view.scale]);
   if (heard.drawn === drawn || !hasMaps() || !trace().tokens.length) return;
   heard.drawn = drawn;
   const { tokens } = trace(), matrix = Object.assign(part("matrix"), { width: heard.nColumns, height: tokens.length });
   tokens.forEach((_, token) => {
-    const columns = columnsOf(token), most = largest(columns) || 1;
-    const pixels = pixelsOf(columns, (weight) => colourAt(OPAQUE, weight / most));
+    const columns = columnsOf(token), most = mostOf(token);
+    const pixels = pixelsOf(columns, (weight) => colourAt(OPAQUE, Math.min(Math.max(weight / most, 0), 1)));
     matrix.getContext("2d").putImageData(new ImageData(pixels, heard.nColumns, 1), 0, token);
   });
 }

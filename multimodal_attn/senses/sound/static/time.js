@@ -5,6 +5,11 @@ function placeSpan({ start, step }, place) {
   return [start + place * step, start + (place + 1) * step];
 }
 
+// "0.4 – 0.6 s"
+function spanName([first, last], { start, step }) {
+  return `${clock(Math.max(start + first * step, 0), 2)} – ${clock(start + last * step, 2)}\u2009s`;
+}
+
 // The place that holds a moment, or null where the model has none.
 function placeAtTime({ start, step, n_places: n }, second) {
   const place = Math.floor((second - start) / step);

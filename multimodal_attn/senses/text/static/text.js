@@ -15,6 +15,12 @@ senses.text = {
   facts: (token) => (hasMaps() ? [`read most at ${quoted(indexOfMost(mapOf(token)))}`] : []),
   names: { one: "a token", many: "tokens", whole: "the source" },
   wide: (n) => `reads about ${Number(n.toPrecision(2))} of ${view.weights.nPlaces} pieces`,
+  hiding: "Taking out one word after another",
+  parts: "words",
+  brush: "Click the word that is to be taken out",
+  partOf: wordAround,
+  told: (places) => `“${wordsAt([Math.min(...places), Math.max(...places) + 1])}”`,
+  where: (place, map) => `“${wordsAt(partAround(map, place))}”`,
   crowd: (place) => `Read most at ${quoted(place)}`,
   show: showText,
   draw() {
@@ -30,6 +36,10 @@ const source = part("source"), alignment = part("alignment");
 // Python counts code points, JavaScript halves of the rarer ones.
 const lettersOf = ({ text }) => Array.from(text);
 const pieceAt = (geometry, place) => lettersOf(geometry).slice(...geometry.spans[place]).join("");
+const wordsAt = ([first, last]) => {
+  const { spans } = trace().geometry;
+  return lettersOf(trace().geometry).slice(spans[first][0], spans[last - 1][1]).join("");
+};
 const quoted = (place) => `“${pieceAt(trace().geometry, place)}”`;
 
 // The bytes of one letter have the same span: the first of them stands for it.
@@ -74,22 +84,36 @@ function rowNames(tokens, geometry) {
   return geometry.spans.map((_, place) => (isRest(geometry.spans, place) ? "" : pieceAt(geometry, place)));
 }
 const rowMap = (row) => (isInside() ? insideMap(row) : mapOf(row));
+const rowMost = (row) => (isInside() ? largest(rowMap(row)) || 1 : mostOf(row));
+
+// The pieces of the word that one belongs to: what touches, letter to letter.
+function wordAround(place) {
+  const { spans } = trace().geometry, letters = lettersOf(trace().geometry);
+  const joins = (i) => i > 0 && i < spans.length && (spans[i][0] === spans[i - 1][0] || (spans[i][0] === spans[i - 1][1] && [letters[spans[i][0] - 1], letters[spans[i][0]]].every((letter) => /[\p{L}\p{N}]/u.test(letter))));
+  let first = place, last = place + 1;
+  while (joins(first)) first--;
+  while (joins(last)) last++;
+  return Array.from({ length: last - first }, (_, i) => first + i);
+}
 
 function drawSource() {
-  const map = shownMap(), most = map ? largest(map) || 1 : 1;
+  const map = shownMap(), most = map ? shownMost(map) : 1;
   for (const piece of source.querySelectorAll("span")) {
     const place = Number(piece.dataset.place);
-    piece.style.setProperty("--share", map ? (view.strength * map[place]) / most : 0);
+    piece.style.setProperty("--share", map ? (view.strength * Math.max(map[place], 0)) / most : 0);
     piece.classList.toggle("on", place === view.place);
+    piece.classList.toggle("gone", isGone(place));
   }
 }
 
 function drawAlignment() {
   for (const name of alignment.querySelectorAll("th[data-place]")) name.classList.toggle("on", Number(name.dataset.place) === view.place);
   for (const line of alignment.querySelectorAll("tr[data-row]")) {
-    const row = Number(line.dataset.row), map = rowMap(row), most = largest(map) || 1;
+    const row = Number(line.dataset.row), map = rowMap(row), most = rowMost(row);
     line.classList.toggle("on", row === (isInside() ? view.place : current()));
-    line.querySelectorAll("td").forEach((cell, place) => cell.style.setProperty("--share", (view.strength * map[place]) / most));
+    line.querySelectorAll("td").forEach((cell, place) => {
+      cell.style.setProperty("--share", (view.strength * Math.max(map[place], 0)) / most);
+    });
   }
 }
 
@@ -136,7 +160,7 @@ function drawAlignmentOnSheet() {
     pen.fillStyle = "#1d1b18";
     pen.textAlign = "right";
     pen.fillText(name, left + 8, top + (row + 0.5) * cell + 20);
-    const map = rowMap(row), most = largest(map) || 1;
+    const map = rowMap(row), most = rowMost(row);
     map.forEach((weight, place) => {
       pen.fillStyle = `rgb(27 27 31 / ${weight / most})`;
       pen.fillRect(left + 20 + place * cell, top + row * cell + 20, cell - 1, cell - 1);
