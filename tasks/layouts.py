@@ -1,14 +1,16 @@
 """The layouts of people's data sets: where their texts lie, what reads them, and where the pictures or sounds are."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
+from glob import escape
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from multimodal_attn.errors import ConfigError, DataError
 from tasks.faults import Fault
-from tasks.tables import SPLIT_ALIASES, SPLITS, Columns, hash_split, parse_rows, split_named
+from tasks.tables import SPLIT_ALIASES, SPLITS, Columns, hash_split, parse_rows, read_lines, split_named
 
 PATH_NAMES = (
     *("path", "file", "file_name", "filename", "filepath", "file_path"),
@@ -27,6 +29,7 @@ OTHER_NAMES = {
     "duration": "seconds",
     "duration_seconds": "seconds",
 }
+SHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 ENDINGS = ("csv", "tsv", "jsonl", "json")
 # one for each split, as most tools and Hugging Face's folders have them, or one of all
 TABLES = (
@@ -49,9 +52,14 @@ class Source:
     folder: Path
     split: str | None = None
 
+    @property
+    def own_split(self) -> str | None:
+        """By its name, if it is train.csv or the like."""
+        return self.split or split_named(self.file.stem)
+
     def split_of(self, key: str) -> str:
-        """The file's own split, by its name if it is train.csv or the like, or one by the hash of `key`."""
-        return self.split or split_named(self.file.stem) or hash_split(key)
+        """The file's own split, or one by the hash of `key`."""
+        return self.own_split or hash_split(key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +98,10 @@ class Format:
 
 def read_table(source: Source, columns: Columns) -> Iterator[Row | Fault]:
     """A table of files and texts; where there are several texts of a file, a row for each."""
+    return shared_out(_table_rows(source, columns))
+
+
+def _table_rows(source: Source, columns: Columns) -> Iterator[Row | Fault]:
     set_name = source.file.absolute().parent.name
     for row in parse_rows(source.file, columns):
         if isinstance(row, Fault):
@@ -97,10 +109,38 @@ def read_table(source: Source, columns: Columns) -> Iterator[Row | Fault]:
             continue
         where, values = row[0], {name: value.strip() for name, value in row[1].items()}
         name, speaker = values["path"], values.get("speaker", "")
-        split = values.get("split") or source.split_of(speaker or name)
+        split = values.get("split") or source.own_split or ""
         id = values.get("id") or (str(Path(name).with_suffix("")) if name else "")
         text, seconds = values[columns.required[1]], values.get("seconds", "")
         yield Row(name, text, split, where, id, speaker, values.get("set") or set_name, seconds)
+
+
+def shared_out(rows: Iterable[Row | Fault]) -> Iterator[Row | Fault]:
+    """Gives rows without a split one by the hash of the speaker, or of the file where all are of one speaker. Few of
+    them may leave validation without any: then the one whose hash is the lowest goes there."""
+    rows = list(rows)
+    good = [row for row in rows if isinstance(row, Row)]
+    one = len({row.speaker for row in good}) == 1
+    keys = {row: (row.name if one else row.speaker or row.name) for row in good if not row.split}
+    splits = {key: hash_split(key) for key in keys.values() if key}
+    if len(splits) > 1 and "val" not in {*splits.values(), *(split_named(row.split) for row in good)}:
+        splits[min(splits, key=lambda key: crc32(key.encode()))] = "val"
+    return (replace(row, split=splits.get(keys[row], "train")) if row in keys else row for row in rows)
+
+
+def read_beside(source: Source, extensions: Collection[str], each_line: bool) -> Iterator[Row]:
+    """Files with their texts beside them: dog.txt is about dog.jpg. each_line: every line is a text of its own."""
+    for path in sorted(source.file.rglob("*.txt")):
+        about = files_of(path, extensions)
+        lines = [line.strip() for _, line in read_lines(path)] if about else []
+        for text in lines if each_line else [" ".join(lines)][: len(about)]:
+            name = str(about[0].relative_to(source.file))
+            yield Row(name, text, "", str(path), str(Path(name).with_suffix("")))
+
+
+def files_of(text: Path, extensions: Collection[str]) -> list[Path]:
+    """The files that a text of the same name lies beside."""
+    return sorted(path for path in text.parent.glob(f"{escape(text.stem)}.*") if path.suffix.lower() in extensions)
 
 
 # finding
@@ -161,6 +201,10 @@ def _named(root: Path, split: str, kinds: Mapping[str, Format], file: str) -> tu
     ]
     if kind := next((kind for kind in fitting if kind.fits(path)), None):
         return kind, file, path
+    if not fitting and path.suffix in SHEETS:
+        raise DataError(f"{path}: a spreadsheet; save it as CSV in UTF-8, and name that file")
+    if not fitting and path.suffix[1:] not in (*ENDINGS, "txt"):
+        raise DataError(f"{path}: no table; name a folder, or a file of the kinds {', '.join(ENDINGS)}")
     if not fitting or path.suffix == ".json":
         raise DataError(f"{path}: the name does not tell the format; set `format` to one of {', '.join(kinds)}")
     return fitting[-1], file, path
@@ -182,7 +226,7 @@ def _search(root: Path, split: str, kinds: Mapping[str, Format], option: str) ->
     for kind in kinds.values():
         for pattern in kind.patterns:
             paths = (path for spelled in _spelled(pattern, split) for path in root.glob(spelled))
-            if kind.many and any(True for _ in paths):
+            if kind.many and any(map(kind.fits, paths)):
                 return kind, pattern, root
             paths = sorted(paths)
             fitting = [path for path in paths if kind.fits(path)]
@@ -194,5 +238,8 @@ def _search(root: Path, split: str, kinds: Mapping[str, Format], option: str) ->
                 named = kind, pattern, paths[0]
     if named:
         return named
-    looked = ", ".join(pattern.replace("{split}", split) for kind in kinds.values() for pattern in kind.patterns)
-    raise DataError(f"{root}: no {option} of the split {split} (looked for {looked}); set `{option}` to their file")
+    if sheets := sorted(path.name for path in root.iterdir() if path.suffix in SHEETS):
+        raise DataError(f"{root}: no {option}, only the spreadsheet {sheets[0]}; save it as CSV in UTF-8 beside it")
+    looked = dict.fromkeys(pattern.replace("{split}", split) for kind in kinds.values() for pattern in kind.patterns)
+    how = f"write a table such as metadata.csv with the columns file_name and text, or set `{option}` to their file"
+    raise DataError(f"{root}: no {option} of the split {split}; {how} (looked for {', '.join(looked)})")

@@ -72,6 +72,7 @@ class Columns:
 
     def lack(self, names: Iterable[str]) -> str | None:
         """What a table with these names lacks, if it lacks something."""
+        names = list(names)
         picked = self.pick(names)
         missing = next((name for name in self.required if name not in picked), None)
         if missing is None:
@@ -79,13 +80,19 @@ class Columns:
         aliases = [alias for alias, column in (self.aliases or {}).items() if column == missing and alias != missing]
         also = f" (also called {', '.join(aliases[:4])})" if aliases else ""
         columns = f"the columns are {', '.join(self.required)} and, if wanted, {', '.join(self.optional)}"
-        return f"no column {missing!r}{also}; {columns}"
+        return f"no column {missing!r}{also}; {columns}; its first row is {shown(names)}"
 
     def is_value(self, name: str, value: Any) -> bool:
         if name == self.required[1] and isinstance(value, list):
             return all(isinstance(each, str) for each in value)
         number = name in self.numbers and isinstance(value, int | float) and not isinstance(value, bool)
         return number or isinstance(value, str | None)
+
+
+def shown(names: Iterable[str]) -> str:
+    """As much of a table's first row as a message has room for."""
+    text = " ".join(", ".join(names).split())
+    return repr(text[:60] + "..." if len(text) > 60 else text)
 
 
 def plain_name(name: str) -> str:

@@ -5,6 +5,7 @@ import logging
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 import yaml
@@ -14,6 +15,7 @@ from tasks.captioning import datasets as captioning
 from tasks.captioning.datamodule import CaptioningData
 from tasks.compare_plan import parse_settings
 from tasks.speech import datasets as speech
+from tasks.tables import hash_split
 from tasks.training import completed
 from tests.caption_files import CSV, brief, write_pictures
 from tests.conftest import RELEASED, needs_released
@@ -206,6 +208,37 @@ def test_several_roots_are_used_together_by_every_task(tmp_path: Path) -> None:
 
 
 # names of files
+
+
+def test_texts_may_lie_beside_their_files(tmp_path: Path) -> None:
+    write_pictures(tmp_path, "a.jpg", "more/b.PNG")
+    for name, text in {"a.txt": "A dog.\n\nA wet dog.\n", "more/b.txt": "Two cats.", "notes.txt": "buy film"}.items():
+        (tmp_path / name).write_text(text)
+    splits = captioning.load_splits(tmp_path, ("train", "val"))
+    found = {name: texts for examples in splits.values() for name, texts in brief(examples).items()}
+    assert found == {"a.jpg": ("A dog.", "A wet dog."), "b.PNG": ("Two cats.",)}
+
+
+@pytest.mark.parametrize("name", ["mine.xlsx", "mine.wav"])
+def test_what_is_no_table_is_told_what_to_be(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(DataError, match="save it as CSV" if "xlsx" in name else "no table; name a folder"):
+        read(tmp_path / name)
+    if "xlsx" in name:
+        with pytest.raises(DataError, match="only the spreadsheet mine.xlsx"):
+            read(tmp_path)
+
+
+@pytest.mark.parametrize("speaker", ["", ",me"])
+def test_a_small_table_without_splits_has_something_to_validate_on(tmp_path: Path, speaker: str) -> None:
+    names = [f"{n}.wav" for n in range(60) if hash_split(f"{n}.wav") == "train"][:3]
+    for name in names:
+        (tmp_path / name).touch()
+    rows = "\n".join(f"{name},Hi{speaker}" for name in names)
+    (tmp_path / "t.csv").write_text(f"path,text{',speaker' * bool(speaker)}\n{rows}\n")
+    parts = speech.load_splits(tmp_path, ("train", "val"))
+    assert [len(parts[split]) for split in ("train", "val")] == [2, 1]
+    assert parts["val"][0].path.name == min(names, key=lambda name: crc32(name.encode()))
 
 
 @pytest.mark.parametrize(

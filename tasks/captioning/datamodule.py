@@ -69,7 +69,7 @@ class CaptioningData(SequenceData):
 
     Args:
         root: the data set's folder, or its file of captions; several are used together.
-        format: flickr8k, captions_txt, flickr30k, karpathy, coco, table, or auto, which looks at the files.
+        format: flickr8k, captions_txt, flickr30k, karpathy, coco, table, beside, or auto, which looks at the files.
         captions: the file of captions below root, where it has another name than the format's own.
         images: the folder of pictures below root, likewise.
         batch_size: pictures in a batch; each brings all its captions, and is encoded once for them.

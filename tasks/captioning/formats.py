@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from multimodal_attn.errors import DataError
+from multimodal_attn.media import EXTENSIONS
 from tasks.faults import Fault
-from tasks.layouts import TABLES, Format, Row, Source, file_columns, read_table
+from tasks.layouts import TABLES, Format, Row, Source, file_columns, files_of, read_beside, read_table, shared_out
 from tasks.tables import is_table, parse_json, read_lines, read_text
 
 FLICKR8K_LISTS = {
@@ -162,5 +163,11 @@ FORMATS = {
     ),
     "table": Format(
         partial(read_table, columns=TABLE), ("captions.txt", *TABLES), fits=lambda path: is_table(path, TABLE)
+    ),
+    "beside": Format(
+        lambda source: shared_out(read_beside(source, EXTENSIONS, each_line=True)),
+        ("*.txt", "*/*.txt"),
+        many=True,
+        fits=lambda path: bool(files_of(path, EXTENSIONS)),
     ),
 }

@@ -136,7 +136,7 @@ class SpeechData(SequenceData):
 
     Args:
         root: data sets, each a folder or a file of transcripts; several are used together.
-        format: manifest, librispeech, common_voice, kaldi, ljspeech, table, or auto, which looks at the files.
+        format: manifest, librispeech, common_voice, kaldi, ljspeech, table, beside, or auto, which looks at the files.
         transcripts: the file of transcripts below root, where it has another name than the format's own.
         clips: the folder of sounds below root, likewise.
         sets: use only these sets of a manifest; all if empty.

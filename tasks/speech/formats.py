@@ -8,8 +8,9 @@ from pathlib import Path
 
 from tokenizers import Regex, normalizers
 
+from multimodal_attn.sound import EXTENSIONS
 from tasks.faults import Fault
-from tasks.layouts import TABLES, Format, Row, Source, file_columns, read_table
+from tasks.layouts import TABLES, Format, Row, Source, file_columns, files_of, read_beside, read_table, shared_out
 from tasks.tables import hash_split, is_table, read_lines, read_text, split_named
 
 TABLE = file_columns("text", ("split", "speaker", "id", "set", "seconds"))
@@ -142,4 +143,10 @@ FORMATS = {
     "ljspeech": Format(read_ljspeech, ("metadata.csv",), folders=("wavs",), fits=is_ljspeech),
     "librispeech": Format(read_librispeech, LIBRISPEECH, many=True),
     "kaldi": Format(read_kaldi, KALDI, many=True),
+    "beside": Format(
+        lambda source: shared_out(read_beside(source, EXTENSIONS, each_line=False)),
+        ("*.txt", "*/*.txt"),
+        many=True,
+        fits=lambda path: bool(files_of(path, EXTENSIONS)),
+    ),
 }
