@@ -9,6 +9,7 @@ import argparse
 import csv
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image, ImageDraw
 
@@ -19,7 +20,18 @@ from multimodal_attn.render.text import load_font
 from tasks.outputs import check_not_read
 
 SIZE, MARGINS = (720, 400), (56, 24, 24, 44)  # pixels; left, top, right, bottom
+Points = list[tuple[float, float]]
 COLOURS = ("#a54a00", "#3a5a8c", "#4a7a3a", "#7a4a8c")
+
+
+class Axes(NamedTuple):
+    """What lies across and upwards; `lines` are drawn at values from 0 to `most`, numbers `every` so many below."""
+
+    across: str
+    up: str
+    most: float
+    lines: dict[float, str]
+    every: int
 
 
 def main() -> None:
@@ -31,12 +43,14 @@ def main() -> None:
     check_not_read("--out", options.out, [Path(run.partition("=")[2]) for run in options.runs])
     if options.out.suffix != ".png":
         raise UserError(f"--out {options.out}: the curves are a PNG; end it in .png")
-    curves = draw_curves(dict(read_run(run, options.score) for run in options.runs), options.score)
+    shares = {tenth / 10: f"{10 * tenth} %" for tenth in range(0, 11, 2)}
+    axes = Axes("passes over the data", options.score.removeprefix("val/").upper(), 1.0, shares, 10)
+    curves = draw_curves(dict(read_run(run, options.score) for run in options.runs), axes)
     with whole_file(options.out) as file:
         curves.save(file, "PNG", optimize=True)
 
 
-def read_run(text: str, score: str) -> tuple[str, list[tuple[float, float]]]:
+def read_run(text: str, score: str) -> tuple[str, Points]:
     """Name, and (passes, score) of every validation."""
     name, path = text.split("=", 1)
     name, _, before = name.partition("+")
@@ -45,8 +59,8 @@ def read_run(text: str, score: str) -> tuple[str, list[tuple[float, float]]]:
     return name, [(float(before or 0) + int(row["epoch"]) + 1, float(row[score])) for row in rows]
 
 
-def draw_curves(curves: dict[str, list[tuple[float, float]]], score: str) -> Image.Image:
-    """Scores from 0 to 1 upwards, passes to the right; the names of the curves stand where none of them comes."""
+def draw_curves(curves: dict[str, Points], axes: Axes) -> Image.Image:
+    """All in one frame; their names stand where none of them comes."""
     picture = Image.new("RGB", (2 * SIZE[0], 2 * SIZE[1]), PAPER)  # to be halved, for smooth lines
     draw, font = ImageDraw.Draw(picture), load_font(2 * NUMBER_SIZE, "a")
     left, top, right, bottom = (2 * margin for margin in MARGINS)
@@ -54,15 +68,15 @@ def draw_curves(curves: dict[str, list[tuple[float, float]]], score: str) -> Ima
     longest = max(x for points in curves.values() for x, _ in points)
 
     def spot(x: float, y: float) -> tuple[float, float]:
-        return left + x / longest * width, top + (1 - y) * height
+        return left + x / longest * width, top + (1 - y / axes.most) * height
 
-    for tenth in range(0, 11, 2):
-        draw.line([spot(0, tenth / 10), spot(longest, tenth / 10)], EDGE, 2)
-        draw.text((left - 12, spot(0, tenth / 10)[1]), f"{10 * tenth} %", FAINT, font, anchor="rm")
-    for x in range(0, int(longest) + 1, 10):
+    for y, name in axes.lines.items():
+        draw.line([spot(0, y), spot(longest, y)], EDGE, 2)
+        draw.text((left - 12, spot(0, y)[1]), name, FAINT, font, anchor="rm")
+    for x in range(0, int(longest) + 1, axes.every):
         draw.text((spot(x, 0)[0], top + height + 12), str(x), FAINT, font, anchor="ma")
-    draw.text((left + width, picture.height - 8), "passes over the data", FAINT, font, anchor="rb")
-    draw.text((left, picture.height - 8), score.removeprefix("val/").upper(), INK, font, anchor="lb")
+    draw.text((left + width, picture.height - 8), axes.across, FAINT, font, anchor="rb")
+    draw.text((left, picture.height - 8), axes.up, INK, font, anchor="lb")
     for n, ((name, points), colour) in enumerate(zip(curves.items(), COLOURS, strict=False)):
         draw.line([spot(*point) for point in points], colour, 6, joint="curve")
         for x, y in (spot(*point) for point in points):
