@@ -1,6 +1,6 @@
 """Draws BLEU against the length of the sentence for several translators: docs/figures/translation-lengths.png.
 
-    python -m docs.translation_lengths 'attention=runs/a/model' 'summary=runs/b/model' --root ../shared/data/translation/multi30k
+    python -m docs.translation_lengths 'attention=runs/a/model' 'summary=runs/b/model' --root multi30k
 
 The validation sentences, in groups of like length; prints the numbers that it draws.
 """

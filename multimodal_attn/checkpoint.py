@@ -1,4 +1,7 @@
-"""The checkpoint folder: config.json, model.safetensors, tokenizer.json and README.md, without pickle, with hashes."""
+"""The checkpoint folder: config.json, model.safetensors, tokenizer.json and README.md, without pickle, with hashes.
+
+A model that reads text by another vocabulary than it writes has source-tokenizer.json too.
+"""
 
 import hashlib
 import json
@@ -27,7 +30,8 @@ from multimodal_attn.word_model import WordModelConfig
 
 FORMAT = "multimodal-attn/checkpoint/1"
 PARAMETERS, TOKENIZER, CONFIG, CARD = "model.safetensors", "tokenizer.json", "config.json", "README.md"
-MAX_BYTES = {CONFIG: 4 << 20, TOKENIZER: 8 << 20, PARAMETERS: 512 << 20}
+SOURCE_TOKENIZER = "source-tokenizer.json"
+MAX_BYTES = {CONFIG: 4 << 20, TOKENIZER: 8 << 20, SOURCE_TOKENIZER: 8 << 20, PARAMETERS: 512 << 20}
 
 
 def save_checkpoint(
@@ -41,13 +45,18 @@ def save_checkpoint(
     state = {name: _halve(tensor).contiguous() for name, tensor in model.state_dict().items()}
     save_file(state, folder / PARAMETERS)
     (folder / PARAMETERS).chmod(0o644)  # safetensors writes files that only their owner can read
-    (folder / TOKENIZER).write_text(model.tokenizer.to_str(pretty=True), encoding="utf-8")
+    tokenizers = {TOKENIZER: model.tokenizer, SOURCE_TOKENIZER: model.source_tokenizer}
+    tokenizers = {name: tokenizer for name, tokenizer in tokenizers.items() if tokenizer is not None}
+    for name, tokenizer in tokenizers.items():
+        (folder / name).write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
+    if SOURCE_TOKENIZER not in tokenizers:
+        (folder / SOURCE_TOKENIZER).unlink(missing_ok=True)  # of a model that was here before
     config = {
         "format": FORMAT,
         "task": task,
         **describe(model),
         "search": asdict(search),
-        "sha256": {name: sha256(folder / name) for name in (PARAMETERS, TOKENIZER)},
+        "sha256": {name: sha256(folder / name) for name in (PARAMETERS, *tokenizers)},
         **about,
     }
     (folder / CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -66,14 +75,19 @@ def load_checkpoint(folder: Path) -> tuple[Model, SearchConfig, dict[str, Any]]:
             raise CheckpointError(
                 f"{folder / name} is not the file that was released (its sha256 differs); get it again"
             )
-    tokenizer = parse_tokenizer(read_text(folder / TOKENIZER, MAX_BYTES[TOKENIZER]), folder / TOKENIZER)
-    model = model_from_dict(config, tokenizer, folder / CONFIG)
+    named = (TOKENIZER, SOURCE_TOKENIZER)
+    tokenizer, source = (read_tokenizer(folder / name) if name in config["sha256"] else None for name in named)
+    model = model_from_dict(config, tokenizer, folder / CONFIG, source)
     search = search_from_dict(config["search"], folder / CONFIG)
     check_task(model, config["task"], folder / CONFIG)
     check_search(model, search, folder / CONFIG)
     fill_from_file(model, folder / PARAMETERS)
     check_words(model, folder / PARAMETERS)
     return model.eval(), search, config
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    return parse_tokenizer(read_text(path, MAX_BYTES[path.name]), path)
 
 
 def describe(model: Model) -> dict[str, Any]:
@@ -87,7 +101,9 @@ def describe(model: Model) -> dict[str, Any]:
     }
 
 
-def model_from_dict(data: dict[str, Any], tokenizer: Tokenizer, where: object) -> Model:
+def model_from_dict(
+    data: dict[str, Any], tokenizer: Tokenizer, where: object, source_tokenizer: Tokenizer | None = None
+) -> Model:
     """Inverse of `describe`, on the meta device: without memory until parameters.py fills it.
 
     Raises CheckpointError that begins with `where`.
@@ -99,8 +115,9 @@ def model_from_dict(data: dict[str, Any], tokenizer: Tokenizer, where: object) -
         config = config_from_json(sense.config_of(encoder.get("name")), encoder, "encoder")
         parts = config, _part(DecoderConfig, data, "decoder")
         optional = _part(LanguageModelConfig, data, "language"), _part(WordModelConfig, data, "words")
+        ctc = checked(bool, data.get("ctc", False), "ctc")
         with torch.device("meta"):
-            return build_model(*parts, tokenizer, checked(bool, data.get("ctc", False), "ctc"), *optional)
+            return build_model(*parts, tokenizer, ctc, *optional, source_tokenizer)
     except (ConfigError, RuntimeError, ArithmeticError, ValueError) as error:  # others: what torch says of odd sizes
         raise CheckpointError(f"{where}: {' '.join(str(error).split())[:300]}; get the checkpoint again") from error
 
@@ -139,7 +156,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise CheckpointError(f"{folder / CONFIG} is not of format {FORMAT}; update multimodal-attn or the checkpoint")
     missing = {"task", "encoder", "decoder", "search", "sha256"} - set(config)
-    if missing or not isinstance(config["sha256"], dict) or set(config["sha256"]) != {PARAMETERS, TOKENIZER}:
+    hashed = config.get("sha256")
+    if missing or not isinstance(hashed, dict) or set(hashed) - {SOURCE_TOKENIZER} != {PARAMETERS, TOKENIZER}:
         raise CheckpointError(f"{folder / CONFIG} is incomplete; get the checkpoint again")
     return config
 

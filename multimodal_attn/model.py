@@ -38,8 +38,8 @@ class Reading(NamedTuple):
 class Model(nn.Module):
     """encoder(batch) -> Memory; decoder over it; tokenizer for its ids.
 
-    Where there are such: ctc, a second reader of the memory, and language and words, models of text that a search may
-    ask.
+    Where there are such: ctc, a second reader of the memory, language and words, models of text that a search may ask,
+    and source_tokenizer, of text that is read by a vocabulary of its own.
     """
 
     def __init__(
@@ -50,12 +50,18 @@ class Model(nn.Module):
         ctc: CTCHead | None = None,
         language: LanguageModel | None = None,
         words: WordModel | None = None,
+        source_tokenizer: Tokenizer | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
-        self.tokenizer = tokenizer
+        self.tokenizer, self.source_tokenizer = tokenizer, source_tokenizer
         self.ctc, self.language, self.words = ctc, language, words
+
+    @property
+    def reads_by(self) -> Tokenizer:
+        """The tokenizer of text that the encoder reads."""
+        return self.tokenizer if self.source_tokenizer is None else self.source_tokenizer
 
     @property
     def n_heads(self) -> int:
@@ -92,14 +98,17 @@ def build_model(
     ctc: bool = False,
     language: LanguageModelConfig | None = None,
     words: WordModelConfig | None = None,
+    source_tokenizer: Tokenizer | None = None,
 ) -> Model:
     """A model with fresh parameters (the encoder's may come from a file, see ImageEncoderConfig.weights)."""
     n_tokens = tokenizer.get_vocab_size()
-    senses = build_encoder(replace(encoder, n_tokens=n_tokens) if hasattr(encoder, "n_tokens") else encoder)
+    n_read = n_tokens if source_tokenizer is None else source_tokenizer.get_vocab_size()
+    senses = build_encoder(replace(encoder, n_tokens=n_read) if hasattr(encoder, "n_tokens") else encoder)
     head = CTCHead(senses.dim, n_tokens) if ctc else None
     fluent = LanguageModel(language, n_tokens) if language else None
     counted = WordModel(words, n_tokens) if words else None
-    return Model(senses, build_decoder(decoder, senses.dim, n_tokens), tokenizer, head, fluent, counted)
+    writer = build_decoder(decoder, senses.dim, n_tokens)
+    return Model(senses, writer, tokenizer, head, fluent, counted, source_tokenizer)
 
 
 @torch.inference_mode()

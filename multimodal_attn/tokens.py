@@ -40,7 +40,9 @@ def build_word_tokenizer(texts: Iterable[str], min_count: int = 5) -> Tokenizer:
 
 
 def build_piece_tokenizer(texts: Iterable[str], n_pieces: int = 300) -> Tokenizer:
-    """Pieces of words by byte-pair encoding (Sennrich, Haddow, Birch 2016), of any script; no word is unknown.
+    """Pieces of words by byte-pair encoding (Sennrich, Haddow, Birch 2016), of any script: no word of the letters that
+    the texts have is unknown. Another letter is UNKNOWN, as a transcript, said in these pieces alone, could not hold
+    it; text that is read, or must come back whole, takes `build_text_tokenizer`.
 
     A piece that begins a word begins with the mark \u2581. n_pieces counts the SPECIALS too; where it is less than the
     number of letters, as 0 is, the pieces are the single letters and the mark.

@@ -103,7 +103,8 @@ class WholeModels:
     """Only the data and its vocabulary: every row trains an encoder of its own too."""
 
     def __init__(self, base: SequenceModule, data: SequenceData) -> None:
-        self.base, self.examples, self.tokenizer = base, data, data.build_tokenizer()
+        self.base, self.examples = base, data
+        self.tokenizer, self.source_tokenizer = data.build_tokenizer(), data.build_source_tokenizer()
         self.facts = {"config": asdict(base.encoder_config)}
         self.words = f"a fresh encoder ({base.encoder_config.name}), a fresh decoder"
 
@@ -116,11 +117,12 @@ class WholeModels:
         base = self.base
         encoder = with_options(base.encoder_config, variant.encoder, "encoder")
         decoder = variant.decoder_config(base.decoder_config)
-        kind = type(f"{type(base).__name__}FromSeed", (FromSeed, type(base)), {"vocabulary": self.tokenizer})
+        own = {"vocabularies": (self.tokenizer, self.source_tokenizer)}
+        kind = type(f"{type(base).__name__}FromSeed", (FromSeed, type(base)), own)
         return kind(encoder, decoder, search=base.search, loss=base.loss, schedule=base.schedule)
 
     def batches(self) -> ResumableLoader:
-        return self.examples.training(self.tokenizer)
+        return self.examples.training(self._build(Variant({}, {}, {})))
 
     def whole(self, model: Model) -> Model:
         return model
@@ -129,17 +131,24 @@ class WholeModels:
         return model
 
     def check(self, variant: Variant) -> None:
-        module = self.module(variant)
+        self._build(variant)
+
+    def _build(self, variant: Variant) -> Model:
+        """Without memory for parameters."""
         with torch.device("meta"):
-            build_model(module.encoder_config, module.decoder_config, self.tokenizer)
+            return self.module(variant).build()
 
 
 class FromSeed(SequenceModule):
     """Mixed into a task's module: its first parameters are a function of the data's seed."""
 
-    vocabulary: Tokenizer
+    vocabularies: tuple[Tokenizer, Tokenizer | None]
 
     def configure_model(self) -> None:
         if self.model is None:
             torch.manual_seed(self.trainer.datamodule.seed)
-            self.model = build_model(self.encoder_config, self.decoder_config, self.vocabulary)
+            self.model = self.build()
+
+    def build(self) -> Model:
+        tokenizer, source = self.vocabularies
+        return build_model(self.encoder_config, self.decoder_config, tokenizer, source_tokenizer=source)

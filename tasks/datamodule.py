@@ -117,6 +117,10 @@ class SequenceData(pl.LightningDataModule):
         """This process's share of a split, each example once, unchanged and without its references."""
         raise NotImplementedError
 
+    def build_source_tokenizer(self) -> Tokenizer | None:
+        """Of what is read, where that is text with a vocabulary of its own."""
+        return None
+
     def val_dataloader(self) -> DataLoader:
         return self.eval_loader("val")
 
@@ -136,7 +140,7 @@ class SequenceData(pl.LightningDataModule):
         """A file that belongs to no split and has no sentence."""
         raise NotImplementedError
 
-    def training(self, tokenizer: Tokenizer) -> ResumableLoader:
+    def training(self, model: Any) -> ResumableLoader:
         """Training batches of the inputs themselves, where a comparison trains whole models."""
         raise NotImplementedError
 

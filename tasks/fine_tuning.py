@@ -43,18 +43,21 @@ def fine_tuning_config(config: dict[str, Any], folder: Path, task: str, of_root:
     return others | {"model": model, "data": data, "trainer": trainer}
 
 
-def extend_vocabulary(model: Model, fresh: Tokenizer) -> Model:
+def extend_vocabulary(model: Model, fresh: Tokenizer, fresh_source: Tokenizer | None = None) -> Model:
     """The model with the words, or letters, of another vocabulary that its own lacks: each begins as the mean of all.
 
+    fresh_source: for what it reads, where it reads by a vocabulary of its own; else `fresh` is of both.
     A language model and a word model know nothing of them, and are left out then. The model itself where there is none.
     """
     tokenizer = extended(model.tokenizer, fresh.get_vocab())
+    source, of_source = model.source_tokenizer, fresh if fresh_source is None else fresh_source
+    source = None if source is None else extended(source, of_source.get_vocab())
     n_new = tokenizer.get_vocab_size() - model.tokenizer.get_vocab_size()
-    if not n_new:
+    if not n_new and (source is None or source.get_vocab_size() == model.source_tokenizer.get_vocab_size()):
         return model
     rank_zero_info(f"vocabulary: {n_new} tokens more than the {model.tokenizer.get_vocab_size()} of the model")
     described = describe(model) | {"language": None, "words": None}
-    wider = model_from_dict(described, tokenizer, Path("the model"))
+    wider = model_from_dict(described, tokenizer, Path("the model"), source)
     known = model.state_dict()
     fill_from_state(wider, {name: widened(known[name], like) for name, like in wider.state_dict().items()}, "the model")
     return wider

@@ -101,10 +101,14 @@ class SequenceModule(pl.LightningModule):
             if self.loss.ctc and not self.model.ctc:
                 raise ConfigError(f"model.loss.ctc: {self.checkpoint} has no CTC head; set it to 0")
             if self.trainer.training:
-                self.model = extend_vocabulary(self.model, self.trainer.datamodule.build_tokenizer()).train()
+                data = self.trainer.datamodule
+                fresh = data.build_tokenizer(), data.build_source_tokenizer()
+                self.model = extend_vocabulary(self.model, *fresh).train()
         elif self.model is None and self.trainer.training:
-            tokenizer = self.trainer.datamodule.build_tokenizer()
-            self.model = build_model(self.encoder_config, self.decoder_config, tokenizer, self.loss.ctc > 0)
+            data = self.trainer.datamodule
+            configs, tokenizer = (self.encoder_config, self.decoder_config), data.build_tokenizer()
+            source = data.build_source_tokenizer()
+            self.model = build_model(*configs, tokenizer, self.loss.ctc > 0, source_tokenizer=source)
             if self.encoder_from and not self.trainer.ckpt_path:
                 start_encoder(self.model.encoder, Path(self.encoder_from))
 
@@ -275,13 +279,15 @@ class SequenceModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["tokenizer"] = self.model.tokenizer.to_str()
+        if self.model.source_tokenizer is not None:
+            checkpoint["source_tokenizer"] = self.model.source_tokenizer.to_str()
         checkpoint["model_config"] = describe(self.model) | {"search": asdict(self.search)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Evaluation takes architecture and vocabulary from the checkpoint; Lightning then fills the parameters."""
         if self.model is None:
             self.model = restore_model(checkpoint)[0].train(self.trainer.training)
-        self.model.tokenizer = described_model(checkpoint)[1]
+        _, self.model.tokenizer, self.model.source_tokenizer = described_model(checkpoint)
 
 
 def shift_right(tokens: Tensor) -> Tensor:

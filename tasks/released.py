@@ -16,6 +16,7 @@ from multimodal_attn.checkpoint import (
     CARD,
     CONFIG,
     PARAMETERS,
+    SOURCE_TOKENIZER,
     TOKENIZER,
     count_parameters,
     read_config,
@@ -100,7 +101,7 @@ def check_folder(out: Path, overwrite: bool) -> None:
     """Raises UserError for a folder that holds anything but a checkpoint that may be replaced."""
     if out.is_dir() and not (names := set(os.listdir(out))) or not os.path.lexists(out):
         return
-    if not out.is_dir() or names - {CARD, CONFIG, PARAMETERS, TOKENIZER} or not is_checkpoint(out):
+    if not out.is_dir() or names - {CARD, CONFIG, PARAMETERS, TOKENIZER, SOURCE_TOKENIZER} or not is_checkpoint(out):
         raise UserError(f"--out {out} holds something else than a checkpoint, and is left as it is; name a new folder")
     if not overwrite:
         raise UserError(f"--out {out} holds a checkpoint already; name a new folder, or replace it with --overwrite")

@@ -122,12 +122,15 @@ def parameters_in(checkpoint: dict[str, Any], where: object = WHERE) -> dict[str
     return {str(name).removeprefix("model."): tensor for name, tensor in state.items()}
 
 
-def described_model(checkpoint: dict[str, Any]) -> tuple[dict[str, Any], Tokenizer]:
-    """What a training checkpoint says of its model, and the tokenizer. Raises CheckpointError for one without."""
+def described_model(checkpoint: dict[str, Any]) -> tuple[dict[str, Any], Tokenizer, Tokenizer | None]:
+    """What a training checkpoint says of its model, the tokenizer, and that of the source if it is another. Raises
+    CheckpointError for one without."""
     described, text = checkpoint.get("model_config"), checkpoint.get("tokenizer")
-    if not isinstance(described, dict) or not isinstance(text, str):
+    source = checkpoint.get("source_tokenizer")
+    if not isinstance(described, dict) or not isinstance(text, str) or not isinstance(source, str | None):
         raise CheckpointError(f"{WHERE} does not say what its model is; name one that `fit` wrote")
-    return described, parse_tokenizer(text, f"{WHERE}'s tokenizer")
+    parsed = None if source is None else parse_tokenizer(source, f"{WHERE}'s tokenizer of the source")
+    return described, parse_tokenizer(text, f"{WHERE}'s tokenizer"), parsed
 
 
 def find_checkpoint(name: str, runs: Path) -> tuple[Path, dict[str, Any]]:
@@ -150,8 +153,8 @@ def restore_model(checkpoint: dict[str, Any]) -> tuple[Model, SearchConfig]:
 
     Raises CheckpointError for one that carries others, or parameters that do not fit them.
     """
-    described, tokenizer = described_model(checkpoint)
-    model = model_from_dict(described, tokenizer, WHERE)
+    described, tokenizer, source_tokenizer = described_model(checkpoint)
+    model = model_from_dict(described, tokenizer, WHERE, source_tokenizer)
     search = search_from_dict(described.get("search"), WHERE)
     fill_from_state(model, parameters_in(checkpoint), WHERE)
     check_words(model, WHERE)

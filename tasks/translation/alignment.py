@@ -58,7 +58,7 @@ def read_links(source: str, target: str, links: str, where: str) -> Iterator[tup
 @torch.inference_mode()
 def trace_given(model: Model, source: str, target: str) -> AttentionTrace:
     """The trace of a model that is made to write `target`."""
-    batch, geometries = tokenize([source], model.tokenizer)
+    batch, geometries = tokenize([source], model.reads_by)
     sentence = Hypotheses(torch.tensor([[text_to_ids(model.tokenizer, target)]]), torch.zeros(1, 1))
     return trace_sentences(model, model.read(batch), sentence, geometries, Origin())[0]
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from torch.utils.data import DataLoader, Dataset
 
 from multimodal_attn.errors import DataError
+from multimodal_attn.model import Model
 from multimodal_attn.senses.text.media import read_lines, read_text, text_files
 from multimodal_attn.senses.text.sense import tokenize
 from multimodal_attn.tokens import build_text_tokenizer, text_to_ids
@@ -23,15 +24,15 @@ from tasks.translation.datasets import Pair, load_pairs
 class PairDataset(Dataset):
     """Items are asked for by index (validation) or by (index, epoch) (training), which are the same here.
 
-    most: pairs of which one side has more tokens are left out. targets are empty unless they are to be learned.
+    model: whose vocabularies are used. most: pairs of which one side has more tokens are left out. targets are empty
+    unless they are to be learned.
     """
 
-    def __init__(self, examples: Sequence[Pair], tokenizer: Tokenizer, learn: bool, most: float = math.inf) -> None:
+    def __init__(self, examples: Sequence[Pair], model: Model, learn: bool, most: float = math.inf) -> None:
         sources = [example.source for example in examples]
-        found = [one.ids for one in tokenizer.encode_batch(sources)]
-        targets = [text_to_ids(tokenizer, example.target) if learn else [] for example in examples]
+        found = [one.ids for one in model.reads_by.encode_batch(sources)]
+        targets = [text_to_ids(model.tokenizer, example.target) if learn else [] for example in examples]
         pairs = zip(sources, found, targets, range(len(examples)), strict=True)
-        self.tokenizer = tokenizer
         self.pairs = [pair for pair in pairs if max(len(pair[1]), len(pair[2])) <= most]
         self.lengths = np.array([max(len(ids), len(target)) for _, ids, target, _ in self.pairs])  # (n,)
 
@@ -60,7 +61,8 @@ class TranslationData(SequenceData):
         format: lines (train.en and train.de), table, tatoeba, anki, or auto, which looks at the files.
         texts: the file below root, where it has another name than the format's own.
         skip_bad: leave out, with a warning, pairs that cannot be used.
-        n_pieces: size of the vocabulary of word pieces, which both languages share.
+        n_pieces: size of the vocabulary of word pieces, or of each of the two.
+        vocabulary: `shared` by both languages, or `separate`, one of each side.
         batch_tokens: of a training batch, the longest times their number, about.
         eval_batch_tokens: the same in validation, test and prediction.
         max_tokens: pairs of which one side is longer are left out of training.
@@ -81,6 +83,7 @@ class TranslationData(SequenceData):
         texts: str | None = None,
         skip_bad: bool = False,
         n_pieces: int = 5000,
+        vocabulary: Literal["shared", "separate"] = "shared",
         batch_tokens: int = 1500,
         eval_batch_tokens: int = 3000,
         max_tokens: int = 80,
@@ -93,6 +96,7 @@ class TranslationData(SequenceData):
         languages = {"source": source, "target": target}
         self.place = {"root": root, **languages, "format": format, "texts": texts, "skip_bad": skip_bad}
         self.target, self.n_pieces, self.max_tokens = target, n_pieces, max_tokens
+        self.separate = vocabulary == "separate"
         self.batch_tokens, self.eval_batch_tokens = batch_tokens, eval_batch_tokens
         self.n_workers, self.split, self.predict_paths, self.seed = n_workers, split, predict_paths, seed
         self.examples: dict[str, list[Pair]] = {}
@@ -107,28 +111,37 @@ class TranslationData(SequenceData):
                 self.examples[split] = load_pairs(split=split, **self.place)
 
     def build_tokenizer(self) -> Tokenizer:
-        """The pieces of both sides of the training pairs."""
-        texts = (text for pair in self.examples["train"] for text in (pair.source, pair.target))
-        return build_text_tokenizer(texts, self.n_pieces)
+        """The pieces of both sides of the training pairs, or of the translations alone."""
+        sides = ((pair.target,) if self.separate else (pair.source, pair.target) for pair in self.examples["train"])
+        return build_text_tokenizer((text for side in sides for text in side), self.n_pieces)
+
+    def build_source_tokenizer(self) -> Tokenizer | None:
+        if not self.separate:
+            return None
+        return build_text_tokenizer((pair.source for pair in self.examples["train"]), self.n_pieces)
 
     def train_dataloader(self) -> DataLoader:
-        return self.training(self.tokenizer, self.trainer.limit_train_batches, self.ranks)
+        return self.training(self.model, self.trainer.limit_train_batches, self.ranks)
 
     def training(
-        self, tokenizer: Tokenizer, limit: int | float | None = None, ranks: tuple[int, int] = (0, 1)
+        self, model: Model, limit: int | float | None = None, ranks: tuple[int, int] = (0, 1)
     ) -> ResumableLoader:
-        dataset = PairDataset(self.examples["train"], tokenizer, True, self.max_tokens)
+        dataset = PairDataset(self.examples["train"], model, True, self.max_tokens)
         if not len(dataset):
             raise DataError(f"no training pair of at most {self.max_tokens} tokens; set a larger `max_tokens`")
         sampler = self.sampler(dataset.lengths, self.seed, *ranks)
-        together = partial(collate, tokenizer=tokenizer)
+        together = partial(collate, tokenizer=model.reads_by)
         return ResumableLoader(dataset, sampler, limit, collate_fn=together, **self.worker_options())
 
     def eval_loader(self, split: str) -> DataLoader:
-        dataset = PairDataset(self.examples[split], self.tokenizer, False)
+        dataset = PairDataset(self.examples[split], self.model, False)
         share = share_of(self.eval_batches(dataset.lengths), *self.ranks)
-        together = partial(collate, tokenizer=self.tokenizer)
+        together = partial(collate, tokenizer=self.model.reads_by)
         return DataLoader(dataset, batch_sampler=share, collate_fn=together, **self.worker_options())
+
+    @property
+    def model(self) -> Model:
+        return self.trainer.lightning_module.model
 
     def example(self, source: Path) -> Pair:
         return Pair(read_text(source).text, "", str(source))

@@ -26,7 +26,7 @@ def pieces(source: Source | Text, model: Any) -> Iterator[Text]:
 
 def batch(texts: Sequence[Text], model: Any) -> tuple[TextBatch, list[TextGeometry]]:
     """Sentences as the encoder reads them, and where each of their tokens stands in the sentence."""
-    return tokenize([text.text for text in texts], model.tokenizer)
+    return tokenize([text.text for text in texts], model.reads_by)
 
 
 def tokenize(texts: Sequence[str], tokenizer: Tokenizer) -> tuple[TextBatch, list[TextGeometry]]:
