@@ -234,5 +234,5 @@ def test_all_words_may_share_one_scale(page):
     words(page).nth(1).click()
     page.mouse.move(0, 0)
     expect(page.locator(".legend")).to_contain_text("10\u2009%")
-    page.get_by_label("Scale").select_option("all")
+    page.get_by_label("One scale for all words").check()
     expect(page.locator(".legend")).to_contain_text("80\u2009%")

@@ -175,7 +175,7 @@ part("inside").addEventListener("change", ({ target }) => {
   sense().show(view.complete.media, trace());
   draw();
 });
-part("scale").addEventListener("change", ({ target }) => change({ scale: target.value }));
+part("scale").addEventListener("change", ({ target }) => change({ scale: target.checked ? "all" : "each" }));
 part("strength").addEventListener("input", ({ target }) => change({ strength: Number(target.value) }));
 
 part("save-png").addEventListener("click", () => {
