@@ -100,7 +100,7 @@ def restore_language_model(checkpoint: dict[str, Any]) -> tuple[LanguageModel, T
 
     Raises CheckpointError for what is none.
     """
-    described, tokenizer = described_model(checkpoint)
+    described, tokenizer, _ = described_model(checkpoint)
     try:
         config = config_from_json(LanguageModelConfig, described.get("language"), "language")
     except ConfigError as error:
