@@ -4,6 +4,7 @@ import csv
 import os
 import signal
 from collections import Counter
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,10 @@ def _command(folder: Path, args: list[str]) -> None:
 
 
 def kill(process: BaseProcess) -> None:
-    """As a power cut does it: at once, with all that it started."""
-    os.killpg(process.pid, signal.SIGKILL)
+    """As a power cut does it: at once, with all that it started; one that is over already stays as it is."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
     process.join()
 
 
