@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from benchmarks import textbook_attention, timing
 from multimodal_attn.attention import ALIGNMENTS, SCORES, Attention, build_attention, reinforce
-from multimodal_attn.encoders.self_attention import SelfAttentionLayer
+from multimodal_attn.layers.self_attention import SelfAttentionLayer
 from multimodal_attn.memory import Memory
 
 # a batch of speech: sounds of 100 to 160 places, sentences of 40 tokens

@@ -15,12 +15,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import timing
 from benchmarks.textbook import TextbookTrainer
 from benchmarks.textbook_speech import our_loss, speller_loss, textbook_loss
-from multimodal_attn.ctc import CTCHead
 from multimodal_attn.decoders import DecoderConfig, build_decoder
-from multimodal_attn.encoders import AudioEncoder, AudioEncoderConfig
-from multimodal_attn.encoders.logmel import N_MELS, lengths_to_mask
 from multimodal_attn.memory import Memory
 from multimodal_attn.model import Model
+from multimodal_attn.search.ctc import CTCHead
+from multimodal_attn.senses.sound.encoder import AudioEncoder, AudioEncoderConfig
+from multimodal_attn.senses.sound.logmel import N_MELS, lengths_to_mask
 from multimodal_attn.tokens import END, PAD, UNKNOWN
 
 N_SOUNDS, N_FRAMES, N_TOKENS = 16, 998, 300  # 10 s

@@ -10,13 +10,13 @@ from torch.nn.functional import linear
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from benchmarks.textbook import State, TextbookDecoder, TextbookTrainer
-from multimodal_attn.ctc import ctc_loss
-from multimodal_attn.encoders.audio import BLSTM, join_neighbours
 from multimodal_attn.errors import ConfigError
+from multimodal_attn.layers.recurrent import FlippedBLSTM
 from multimodal_attn.losses import cross_entropy
 from multimodal_attn.memory import Memory
 from multimodal_attn.model import Model
-from multimodal_attn.recurrent import FlippedBLSTM
+from multimodal_attn.search.ctc import ctc_loss
+from multimodal_attn.senses.sound.encoder import BLSTM, join_neighbours
 from multimodal_attn.tokens import PAD, START
 
 SMOOTHING, CTC_SHARE = 0.1, 0.5  # of the loss, as in tasks/speech/configs/english.yaml

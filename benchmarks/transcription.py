@@ -21,15 +21,15 @@ from benchmarks import timing
 from benchmarks.plausible import SPREAD, behave_as_trained, bisect
 from benchmarks.speech import ENCODERS, N_TOKENS
 from multimodal_attn import load
-from multimodal_attn.ctc import ctc_greedy
 from multimodal_attn.decoders import DecoderConfig
-from multimodal_attn.encoders import SoundBatch
 from multimodal_attn.errors import UserError
-from multimodal_attn.language_model import LanguageModelConfig
 from multimodal_attn.model import Model, build_model
 from multimodal_attn.predictor import Predictor
 from multimodal_attn.search import SearchConfig, beam_search
-from multimodal_attn.sound import RATE, read_sound, sound_files
+from multimodal_attn.search.ctc import ctc_greedy
+from multimodal_attn.search.language_model import LanguageModelConfig
+from multimodal_attn.senses.sound.logmel import SoundBatch
+from multimodal_attn.senses.sound.media import RATE, read_sound, sound_files
 from multimodal_attn.tokens import END, PAD, build_piece_tokenizer
 from multimodal_attn.trace import AttentionTrace
 

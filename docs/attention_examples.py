@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_attn.attention import Attention, build_attention
+from multimodal_attn.layers.positions import sinusoids
 from multimodal_attn.memory import Memory
-from multimodal_attn.positions import sinusoids
 
 
 def set_parameters(module: nn.Module, **values: Any) -> None:

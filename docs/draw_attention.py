@@ -31,7 +31,7 @@ from docs.attention_examples import (
     target,
 )
 from docs.panels import Panel, arrange, shade, shade_weights
-from multimodal_attn.render.sheet import FAINT
+from multimodal_attn.figures.sheet import FAINT
 
 FIGURES = Path(__file__).resolve().parent / "figures"
 CURVE, DOT = "#b3261e", "#6f8fc4"

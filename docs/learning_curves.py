@@ -14,10 +14,10 @@ from typing import NamedTuple
 from PIL import Image, ImageDraw
 
 from multimodal_attn.errors import UserError
+from multimodal_attn.figures.sheet import EDGE, FAINT, INK, NUMBER_SIZE, PAPER
+from multimodal_attn.figures.text import load_font
 from multimodal_attn.files import whole_file
-from multimodal_attn.render.sheet import EDGE, FAINT, INK, NUMBER_SIZE, PAPER
-from multimodal_attn.render.text import load_font
-from tasks.outputs import check_not_read
+from tasks.commands.outputs import check_not_read
 
 SIZE, MARGINS = (720, 400), (56, 24, 24, 44)  # pixels; left, top, right, bottom
 Points = list[tuple[float, float]]

@@ -7,9 +7,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from multimodal_attn.render.alignment import paste_framed, shade_to_ink
-from multimodal_attn.render.sheet import FAINT, GAP, INK, MARGIN, NUMBER_SIZE, draw_sheet
-from multimodal_attn.render.text import load_font
+from multimodal_attn.figures.alignment import paste_framed, shade_to_ink
+from multimodal_attn.figures.sheet import FAINT, GAP, INK, MARGIN, NUMBER_SIZE, draw_sheet
+from multimodal_attn.figures.text import load_font
 
 TITLE, LABELS = 24, 20  # pixels above a panel, and below one with labels
 

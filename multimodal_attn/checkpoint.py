@@ -20,13 +20,13 @@ from multimodal_attn.configs import checked, config_from_json, json_object, show
 from multimodal_attn.decoders import DecoderConfig
 from multimodal_attn.errors import CheckpointError, ConfigError
 from multimodal_attn.files import printable
-from multimodal_attn.language_model import LanguageModelConfig
 from multimodal_attn.model import Model, build_model
 from multimodal_attn.parameters import fill_from_file
 from multimodal_attn.search import SearchConfig
+from multimodal_attn.search.language_model import LanguageModelConfig
+from multimodal_attn.search.word_model import WordModelConfig
 from multimodal_attn.senses import FIRST, KINDS, encoder_to_dict, sense_of
 from multimodal_attn.untrusted import check_file, parse_tokenizer, read_json, read_text
-from multimodal_attn.word_model import WordModelConfig
 
 FORMAT = "multimodal-attn/checkpoint/1"
 PARAMETERS, TOKENIZER, CONFIG, CARD = "model.safetensors", "tokenizer.json", "config.json", "README.md"

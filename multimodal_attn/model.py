@@ -10,20 +10,20 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from multimodal_attn.consensus import agree
-from multimodal_attn.ctc import CTCHead, ctc_align
-from multimodal_attn.ctc_prefix import CTCPrefixScorer
 from multimodal_attn.decoders import Decoder, DecoderConfig, Ready, build_decoder
 from multimodal_attn.errors import CheckpointError, ConfigError
-from multimodal_attn.language_model import LanguageModel, LanguageModelConfig, LanguageModelScorer
 from multimodal_attn.memory import Memory
-from multimodal_attn.scorers import Scorer
 from multimodal_attn.search import Hypotheses, SearchConfig, beam_search, without_specials
+from multimodal_attn.search.consensus import agree
+from multimodal_attn.search.ctc import CTCHead, ctc_align
+from multimodal_attn.search.ctc_prefix import CTCPrefixScorer
+from multimodal_attn.search.language_model import LanguageModel, LanguageModelConfig, LanguageModelScorer
+from multimodal_attn.search.scorers import Scorer
+from multimodal_attn.search.word_model import WordModel, WordModelConfig, WordScorer
 from multimodal_attn.senses import Geometry, build_encoder, sense_of
-from multimodal_attn.timing import said_tokens, token_spans, word_times
 from multimodal_attn.tokens import END, NEVER_SAID, NO_SPEECH, PAD, START, ids_to_text, spelled
 from multimodal_attn.trace import UNTOLD, AttentionTrace, Origin, Token, Word
-from multimodal_attn.word_model import WordModel, WordModelConfig, WordScorer
+from multimodal_attn.trace.times import said_tokens, token_spans, word_times
 
 N_ALTERNATIVES = 5
 

@@ -9,15 +9,15 @@ import numpy as np
 
 from multimodal_attn.checkpoint import load_checkpoint
 from multimodal_attn.errors import ConfigError, MediaError
-from multimodal_attn.looks import Looks, looks_of
 from multimodal_attn.memory import map_state
 from multimodal_attn.model import Model, decode
-from multimodal_attn.needed import measure_needed
+from multimodal_attn.questions.needed import measure_needed
+from multimodal_attn.questions.self_attention import Looks, looks_of
+from multimodal_attn.questions.what_if import Case, Sentence, write, write_best
 from multimodal_attn.search import SearchConfig
 from multimodal_attn.senses import Geometry, sense_of
 from multimodal_attn.tokens import begin_to_ids
 from multimodal_attn.trace import AttentionTrace, Origin, join_traces
-from multimodal_attn.what_if import Case, Sentence, write, write_best
 
 Source = Any  # what the sense's `read` takes: a path, bytes, an array, ...
 Item = Any  # what it gives

@@ -69,12 +69,12 @@ class Command:
 
 
 COMMANDS = {
-    "caption": Command("tasks.batch_options.build_caption_parser", "tasks.batch.caption"),
-    "transcribe": Command("tasks.batch_options.build_transcribe_parser", "tasks.batch.transcribe"),
-    "translate": Command("tasks.batch_options.build_translate_parser", "tasks.translate.translate"),
+    "caption": Command("tasks.commands.options.build_caption_parser", "tasks.commands.batch.caption"),
+    "transcribe": Command("tasks.commands.options.build_transcribe_parser", "tasks.commands.batch.transcribe"),
+    "translate": Command("tasks.commands.options.build_translate_parser", "tasks.commands.translate.translate"),
 }
-IMPORTS = {"import": "tasks.whisper.import_main"}
-STUDIES = {"attention": "tasks.attention_command.attention_main", "compare": "tasks.compare.compare_main"}
+IMPORTS = {"import": "tasks.speech.whisper.import_main"}
+STUDIES = {"attention": "tasks.commands.attention.attention_main", "compare": "tasks.compare.command.compare_main"}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -116,8 +116,8 @@ def run_command(name: str, task: Task, argv: list[str]) -> int:
     if not argv or argv[0] not in (*task.subcommands, "-h", "--help"):
         raise UserError(f"{name}: say what to do: {', '.join(task.subcommands)}")
     if argv[0] == "export":
-        return look_up("tasks.released.export_main")(name, argv[1:])
-    return look_up("tasks.training.run_task")(name, look_up(task.module), look_up(task.data), argv)
+        return look_up("tasks.training.export.export_main")(name, argv[1:])
+    return look_up("tasks.training.run.run_task")(name, look_up(task.module), look_up(task.data), argv)
 
 
 def look_up(name: str) -> Callable[..., Any]:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from PIL import Image
 
-from tests.test_media import encoded, noise
-from tests.test_sound import encoded as encoded_sound
-from tests.test_sound import tone
+from tests.senses.test_media import encoded, noise
+from tests.senses.test_sound import encoded as encoded_sound
+from tests.senses.test_sound import tone
 
 Bomb = Callable[[int], bytes]
 

@@ -15,9 +15,9 @@ import torch
 
 from multimodal_attn.checkpoint import save_checkpoint
 from multimodal_attn.decoders import DecoderConfig
-from multimodal_attn.encoders import ImageEncoderConfig
 from multimodal_attn.model import build_model
 from multimodal_attn.search import SearchConfig
+from multimodal_attn.senses.picture.encoder import ImageEncoderConfig
 from multimodal_attn.tokens import build_word_tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,7 +29,7 @@ RELEASED = ROOT / "checkpoints" / "captioning-flickr8k"
 # Processes within milliseconds, forked from one without threads: what the threads of a browser or of a server hold at a
 # fork stays held in it for ever.
 CLEAN = multiprocessing.get_context("forkserver")
-CLEAN.set_forkserver_preload(["tests.conftest", "tasks.batch", "tasks.training", "tasks.speech.module"])
+CLEAN.set_forkserver_preload(["tests.conftest", "tasks.commands.batch", "tasks.training", "tasks.speech.module"])
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="needs the real data and weights in ../shared")
 needs_released = pytest.mark.skipif(not RELEASED.is_dir(), reason="needs checkpoints/captioning-flickr8k")

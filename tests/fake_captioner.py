@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from multimodal_attn.errors import MediaError
-from multimodal_attn.media import Picture, read_picture
 from multimodal_attn.predictor import Segment
 from multimodal_attn.search import SearchConfig
 from multimodal_attn.senses.picture.geometry import PictureGeometry
+from multimodal_attn.senses.picture.media import Picture, read_picture
 from multimodal_attn.trace import AttentionTrace, Origin, Token
 
 WIDTH, HEIGHT, ROWS, COLS = 210, 150, 3, 5

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from multimodal_attn.senses.sound.geometry import SoundGeometry
-from multimodal_attn.sound import RATE
+from multimodal_attn.senses.sound.media import RATE
 from multimodal_attn.trace import AttentionTrace, Token, Word
 from tests.fake_captioner import HOSTILE
 

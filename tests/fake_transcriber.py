@@ -9,7 +9,7 @@ from multimodal_attn.errors import MediaError
 from multimodal_attn.predictor import Segment
 from multimodal_attn.search import SearchConfig
 from multimodal_attn.senses.sound.geometry import SoundGeometry
-from multimodal_attn.sound import Sound, read_pieces
+from multimodal_attn.senses.sound.media import Sound, read_pieces
 from multimodal_attn.trace import AttentionTrace, Origin, Token, Word
 
 PIECE, STEP = 2.0, 0.08  # seconds of a piece and of a place

@@ -1,11 +1,11 @@
-"""A reading process whose PNG decoder misbehaves as the picture's width says; see tests/test_reading.py."""
+"""A reading process whose PNG decoder misbehaves as the picture's width says; see tests/senses/test_reading.py."""
 
 import os
 import signal
 
 from PIL.PngImagePlugin import PngImageFile
 
-from multimodal_attn import reading_process
+from multimodal_attn.senses import reading_process
 
 HANGS, CRASHES, GROWS, FAILS = 3, 5, 7, 11
 

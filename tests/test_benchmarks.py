@@ -12,15 +12,15 @@ from benchmarks.textbook import TextbookDecoder, TextbookTrainer
 from benchmarks.textbook_speech import TextbookListener, our_loss, textbook_loss
 from benchmarks.training_step import n_operations, our_step, textbook_step
 from benchmarks.transcription import SEARCH, random_sounds, random_tokenizer, speak_as_trained
-from multimodal_attn.ctc import CTCHead
 from multimodal_attn.decoders import Decoder, DecoderConfig, build_decoder
-from multimodal_attn.encoders import AudioEncoder, AudioEncoderConfig, SoundBatch
-from multimodal_attn.encoders.logmel import N_MELS, lengths_to_mask
 from multimodal_attn.errors import ConfigError
 from multimodal_attn.memory import Memory
 from multimodal_attn.model import Model, build_model
 from multimodal_attn.search import SearchConfig, beam_search
-from multimodal_attn.sound import RATE
+from multimodal_attn.search.ctc import CTCHead
+from multimodal_attn.senses.sound.encoder import AudioEncoder, AudioEncoderConfig
+from multimodal_attn.senses.sound.logmel import N_MELS, SoundBatch, lengths_to_mask
+from multimodal_attn.senses.sound.media import RATE
 from multimodal_attn.tokens import END, PAD, UNKNOWN
 
 N_PICTURES, N_PLACES, MEMORY_DIM, DIM, N_TOKENS = 7, 5, 11, 13, 23

@@ -58,7 +58,7 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     patch(copy / "multimodal_attn/attention/registry.py", registry)
     patch(copy / "docs/attention.md", "+" + chapter.replace("\n", "\n+") + "\n ## Stage 2: alignments\n")
     assert run(copy, "docs/include_code.py", "--write").returncode == 0
-    patch(copy / "tests/test_attention_scores.py", equation)
+    patch(copy / "tests/attention/test_attention_scores.py", equation)
     return copy
 
 
@@ -75,7 +75,9 @@ def test_guide_followed_to_the_letter_gives_a_project_that_passes_its_tests(
 
 def test_guide_followed_to_the_letter_gives_code_in_the_style_of_the_project(followed: Path) -> None:
     for command in (["check"], ["format", "--check"]):
-        done = run(followed, "-m", "ruff", *command, "multimodal_attn/attention", "tests/test_attention_scores.py")
+        done = run(
+            followed, "-m", "ruff", *command, "multimodal_attn/attention", "tests/attention/test_attention_scores.py"
+        )
         assert done.returncode == 0, done.stdout
 
 

@@ -19,7 +19,7 @@ TRAIN = ["--model.schedule.lr", "0.01", "--trainer.max_steps", "10", "--trainer.
 TRAIN += ["--trainer.default_root_dir", "run", "--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu"]
 USE = """
 import json, multimodal_attn
-from multimodal_attn.render import render_figure
+from multimodal_attn.figures import render_figure
 predictor = multimodal_attn.load("released")
 trace = multimodal_attn.AttentionTrace.from_json(predictor("0.series").to_json())
 figure = render_figure(trace, predictor.read("0.series"))

@@ -17,7 +17,7 @@ from multimodal_attn.losses import (
     mean_entropy,
     self_critical,
 )
-from tasks.module import draw_loss
+from tasks.training.module import draw_loss
 
 B, M, T, N, S, V = 2, 3, 5, 3, 7, 11
 LENGTHS = ((5, 2, 0), (1, 4, 3))  # tokens of each sentence; one is empty

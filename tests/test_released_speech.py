@@ -5,12 +5,12 @@ import pytest
 import soundfile
 
 from multimodal_attn.predictor import Predictor, load
+from multimodal_attn.senses.sound.media import RATE
 from multimodal_attn.senses.sound.page import PAGE
-from multimodal_attn.sound import RATE
 from multimodal_attn.trace import AttentionTrace
 from tasks.speech.datasets import load_utterances
 from tasks.speech.metrics import speech_scores
-from tasks.training import released_config
+from tasks.training.run import released_config
 from tests.conftest import ROOT, SHARED, needs_shared
 
 

@@ -18,42 +18,28 @@ KINDS = {path.parent.name for path in ROOT.glob("multimodal_attn/senses/*/__init
 # file -> media -> encoder -> memory -> decoder x attention -> search -> trace -> { ui, batch, render, metrics }:
 # each part knows only parts of the lines above it
 LAYERS = (
-    {"errors"},
-    {
-        "allocator",
-        "configs",
-        "containers",
-        "ffmpeg_sound",
-        "files",
-        "linear",
-        "memory",
-        "messages",
-        "ngrams",
-        "pauses",
-        "picture_walk",
-        "positions",
-        "threads",
-        "recurrent",
-        "tokens",
-    },
-    {"blocks", "media", "senses", "senses.*.geometry", "senses.*.media", "sound", "untrusted", "word_model"},
-    {"reading", "reading_process"},
-    {"attention", "ctc", "ctc_prefix", "encoders", "health", "losses", "parameters"},
-    {"decoders", "senses.*.encoder"},
-    {"language_model", "scorers", "senses.*.sense"},
+    {"allocator", "errors", "memory", "threads"},
+    {"configs", "files", "layers", "losses", "tokens"},
+    {"senses.sense", "senses.*.geometry", "senses.messages", "untrusted"},
+    {"parameters", "senses", "senses.*.media"},
+    {"senses.reading", "senses.reading_process"},
+    {"attention", "senses.*.encoder"},
+    {"decoders", "senses.*.sense"},
     {"search"},
-    {"consensus", "trace"},
-    {"timing"},
+    {"trace"},
     {"model"},
-    {"checkpoint", "needed"},
-    {"looks", "what_if"},
-    {"faithful", "predictor"},
-    {"render"},
+    {"checkpoint", "questions"},
+    {"predictor"},
+    {"figures"},
     {"senses.*.maps", "viewer"},
     {"senses.*.viewer"},
     {"ui"},
     {"senses.*.page"},  # which the window finds by its name
 )
+# what else a sense keeps in its folder belongs to its media or to its encoder
+PARTS = dict.fromkeys(("containers", "ffmpeg", "framing", "pauses", "walk"), "media")
+PARTS |= dict.fromkeys(("centres", "logmel", "trunks", "whisper", "whisper_files"), "encoder")
+
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 
 
@@ -75,9 +61,12 @@ def imports_of(source: str, package: str) -> Iterator[str]:
 
 def part_of(name: Sequence[str]) -> str:
     """The part of the package that a module, or something in it, belongs to; a sense has parts of its own."""
-    if name[1] == "senses" and len(name) > 2 and name[2] in KINDS:
-        return ".".join(["senses", "*", *name[3:4]])
-    return name[1]
+    if name[1] != "senses" or not name[2:]:
+        return name[1]
+    if name[2] not in KINDS:
+        return f"senses.{name[2]}" if f"senses.{name[2]}" in LEVEL else "senses"
+    part = name[3] if name[3:] else ""
+    return f"senses.*.{PARTS.get(part, part)}" if part else "senses.*"
 
 
 def all_imports() -> Iterator[tuple[tuple[str, ...], list[str]]]:
@@ -147,20 +136,13 @@ TASK_LAYERS = (
 )
 TASK_LEVEL = {part: level for level, parts in enumerate(TASK_LAYERS) for part in parts}
 TASKS = {path.parent.name for path in ROOT.glob("tasks/*/datamodule.py")}
-COMMANDS = "attention_command batch batch_options bundled figures found inputs outputs pages record rows subtitles"
-COMMANDS = {*COMMANDS.split(), "translate", "writers"}
 
 
 def task_part_of(name: Sequence[str]) -> str:
     """The part of tasks that a module, or something in it, belongs to."""
-    folder, *rest = name[1:]
-    if folder in ("released", "whisper") or [folder, *rest[:1]] in (["training", "export"], ["speech", "whisper"]):
+    if list(name[1:3]) in (["training", "export"], ["speech", "whisper"]):
         return "writing a model"
-    if folder in TASKS:
-        return "a task"
-    if folder.startswith("compare"):
-        return "compare"
-    return folder if folder in ("cli", "commands") else "commands" if folder in COMMANDS else "training"
+    return "a task" if name[1] in TASKS else name[1]
 
 
 def test_imports_within_tasks_point_left() -> None:

@@ -16,8 +16,8 @@ from multimodal_attn.search import SearchConfig
 from multimodal_attn.senses.text.encoder import TextEncoderConfig
 from multimodal_attn.tokens import UNKNOWN, build_piece_tokenizer, build_text_tokenizer, ids_to_text, text_to_ids
 from tasks.cli import main
-from tasks.fine_tuning import extend_vocabulary
-from tests.test_translation import arguments, sentences
+from tasks.training.fine_tuning import extend_vocabulary
+from tests.translation.test_translation import arguments, sentences
 
 TEXTS = ["Die K\u00e4tzchen, 3 Igel!", "\u732b\u3068\u72ac\u3002", "\u041a\u043e\u0442 \u0438 \u043f\u0451\u0441"]
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tasks.whisper_tokens import byte_letters
+from tasks.speech.whisper_tokens import byte_letters
 
 D, BANDS, LAYERS = 128, 7, 2  # two heads of 64
 MERGES = [("t", "h"), ("\u0120", "th"), ("\u0120th", "e"), ("c", "\u00c3"), ("\u00c3", "\u00a9")]

@@ -17,7 +17,7 @@ from multimodal_attn.attention.registry import ALIGNMENTS, SCORES, build, find, 
 from multimodal_attn.attention.scores import Constant, State, Twin, split_heads
 from multimodal_attn.attention.sentinel import Sentinel
 from multimodal_attn.errors import ConfigError
-from multimodal_attn.linear import Linear
+from multimodal_attn.layers.linear import Linear
 from multimodal_attn.memory import Memory
 
 OWN = ("score", "align", "heads", "dim", "sentinel")

@@ -7,7 +7,7 @@ from torch.nn import functional
 from multimodal_attn.attention.alignments import Aligned, Alignment, positive
 from multimodal_attn.attention.masking import first_place, masked_softmax, widen
 from multimodal_attn.attention.scores import State
-from multimodal_attn.linear import Linear
+from multimodal_attn.layers.linear import Linear
 
 # Places this much less likely to be reached than the likeliest are not, so that no gradient passes 1 / REACHED.
 REACHED = 1e-12

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from multimodal_attn.attention.scores import Additive, State, add_pairs
 from multimodal_attn.errors import ConfigError
-from multimodal_attn.linear import Linear
+from multimodal_attn.layers.linear import Linear
 
 
 class LocationAware(Additive):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_attn.errors import ConfigError
-from multimodal_attn.linear import Linear
+from multimodal_attn.layers.linear import Linear
 
 State = tuple[Tensor, ...]
 

@@ -6,7 +6,7 @@ from torch.nn.functional import pad
 
 from multimodal_attn.attention.alignments import Aligned, Alignment
 from multimodal_attn.attention.scores import Additive, State, split_heads
-from multimodal_attn.linear import Linear
+from multimodal_attn.layers.linear import Linear
 
 
 class Sentinel(Alignment):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from multimodal_attn.attention.alignments import Aligned, Alignment, for_all_steps, positive
 from multimodal_attn.attention.masking import masked_softmax, widen
 from multimodal_attn.attention.scores import State
-from multimodal_attn.linear import Linear
+from multimodal_attn.layers.linear import Linear
 
 
 class LocalMonotonic(Alignment):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from multimodal_attn.attention import Choice, Keys
 from multimodal_attn.errors import ConfigError
-from multimodal_attn.linear import Linear, linear
+from multimodal_attn.layers.linear import Linear, linear
 from multimodal_attn.memory import Memory
 
 

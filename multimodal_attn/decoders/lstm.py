@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from multimodal_attn.attention import Attended, Choice, build_attention
 from multimodal_attn.decoders.base import Decoder, DecoderConfig, Ready, Step, lstm_gates, lstm_step
-from multimodal_attn.linear import Linear
+from multimodal_attn.layers.linear import Linear
 from multimodal_attn.memory import Memory, map_state
 
 

@@ -4,12 +4,12 @@ import torch
 from torch import Tensor, nn
 
 from multimodal_attn.attention import Attention, Choice, Keys, NoAttention, build_attention
-from multimodal_attn.blocks import FeedForward, SelfAttention, build_norm
 from multimodal_attn.decoders.base import Decoder, DecoderConfig, Ready, SequenceDropout, Step
 from multimodal_attn.errors import ConfigError
-from multimodal_attn.linear import Linear, linear
+from multimodal_attn.layers.blocks import FeedForward, SelfAttention, build_norm
+from multimodal_attn.layers.linear import Linear, linear
+from multimodal_attn.layers.positions import build_positions
 from multimodal_attn.memory import Memory
-from multimodal_attn.positions import build_positions
 
 Cache = tuple[Tensor | None, tuple]  # keys and values of the words before (B, M, t, 2 D), the attention's own state
 

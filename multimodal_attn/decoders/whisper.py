@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from multimodal_attn.decoders.base import DecoderConfig
 from multimodal_attn.decoders.transformer import TransformerDecoder
-from multimodal_attn.positions import Learned
+from multimodal_attn.layers.positions import Learned
 
 N_TOKENS = 448  # that its positions tell apart, prefix and start among them
 

@@ -75,9 +75,9 @@ class Sense:
     files: Callable[[Sequence[str | Path]], Iterator[Path]]
     read: Callable[[Any, Any], Any]
     batch: Callable[[Sequence[Any], Any], tuple[Any, list[Geometry]]]
-    figure: str = "multimodal_attn.render.maps.render_places"
+    figure: str = "multimodal_attn.figures.maps.render_places"
     media: str = ""
-    maps: str = "multimodal_attn.render.maps.draw_maps"
+    maps: str = "multimodal_attn.figures.maps.draw_maps"
     pieces: Callable[[Any, Any], Iterator[Any]] | None = None
     original: Callable[[Any], Any] = lambda item: item
     problem: Callable[[Any], str | None] = nothing_wrong

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from multimodal_attn.errors import UserError
-from multimodal_attn.faithful import measure_faithful
+from multimodal_attn.questions.faithful import measure_faithful
 from multimodal_attn.tokens import END, begin_to_ids
 from multimodal_attn.trace import AttentionTrace
 from multimodal_attn.viewer.payloads import Save, complete, new_id, problem

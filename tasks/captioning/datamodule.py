@@ -11,16 +11,16 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from multimodal_attn.encoders.framing import PicturePlaces
-from multimodal_attn.media import picture_files, read_picture
+from multimodal_attn.senses.picture.framing import PicturePlaces
 from multimodal_attn.senses.picture.geometry import PictureGeometry
+from multimodal_attn.senses.picture.media import picture_files, read_picture
 from multimodal_attn.tokens import text_to_ids
 from tasks.captioning.datasets import Example, load_splits
 from tasks.captioning.transforms import Augmentation, augment, mirror_caption
 from tasks.captioning.vocabulary import build_vocabulary
-from tasks.collection import as_paths
-from tasks.datamodule import Batch, FileDataset, SequenceData, pad_sentences
-from tasks.loader import EpochSampler, ResumableLoader, length_batches
+from tasks.training.collection import as_paths
+from tasks.training.data import Batch, FileDataset, SequenceData, pad_sentences
+from tasks.training.loader import EpochSampler, ResumableLoader, length_batches
 
 
 class CaptionDataset(FileDataset):

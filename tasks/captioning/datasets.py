@@ -11,11 +11,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from multimodal_attn.media import EXTENSIONS
+from multimodal_attn.senses.picture.media import EXTENSIONS
 from tasks.captioning.formats import FORMATS
-from tasks.collection import Item, Kind, Place, Roots, as_paths, check_not_empty, collect
-from tasks.damage import check_picture
-from tasks.faults import settle
+from tasks.training.collection import Item, Kind, Place, Roots, as_paths, check_not_empty, collect
+from tasks.training.damage import check_picture
+from tasks.training.faults import settle
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from multimodal_attn.errors import DataError
-from multimodal_attn.media import EXTENSIONS
-from tasks.faults import Fault
-from tasks.layouts import TABLES, Format, Row, Source, file_columns, files_of, read_beside, read_table, shared_out
-from tasks.tables import is_table, parse_json, read_lines, read_text
+from multimodal_attn.senses.picture.media import EXTENSIONS
+from tasks.training.faults import Fault
+from tasks.training.layouts import (
+    TABLES,
+    Format,
+    Row,
+    Source,
+    file_columns,
+    files_of,
+    read_beside,
+    read_table,
+    shared_out,
+)
+from tasks.training.tables import is_table, parse_json, read_lines, read_text
 
 FLICKR8K_LISTS = {
     "train": "Flickr_8k.trainImages.txt",

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from multimodal_attn.consensus import agree
 from multimodal_attn.errors import ConfigError
-from multimodal_attn.media import picture_files
 from multimodal_attn.model import Model, search, trace_sentences
-from multimodal_attn.reading import read_picture
 from multimodal_attn.search import SearchConfig
+from multimodal_attn.search.consensus import agree
+from multimodal_attn.senses.picture.media import picture_files
+from multimodal_attn.senses.reading import read_picture
 from multimodal_attn.trace import Origin
 
 BATCH = 16

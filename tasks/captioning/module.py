@@ -6,16 +6,16 @@ import torch
 from torch import Tensor
 
 from multimodal_attn.decoders import DecoderConfig
-from multimodal_attn.encoders import ImageEncoderConfig
 from multimodal_attn.losses import self_critical
 from multimodal_attn.memory import Memory
 from multimodal_attn.search import SearchConfig, sample, without_specials
+from multimodal_attn.senses.picture.encoder import ImageEncoderConfig
 from multimodal_attn.tokens import END, START
 from multimodal_attn.trace import AttentionTrace
 from tasks.captioning.metrics import CIDEr, caption_scores
-from tasks.datamodule import Batch
-from tasks.module import LossConfig, SequenceModule
-from tasks.schedule import Schedule
+from tasks.training.data import Batch
+from tasks.training.module import LossConfig, SequenceModule
+from tasks.training.schedule import Schedule
 
 
 class CaptioningModule(SequenceModule):

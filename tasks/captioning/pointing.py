@@ -15,7 +15,7 @@ import numpy as np
 from multimodal_attn.errors import UserError
 from multimodal_attn.predictor import Predictor, load
 from multimodal_attn.trace import NEEDS, AttentionTrace, beside
-from tasks.bundled import BUNDLED
+from tasks.commands.bundled import BUNDLED
 
 NOUNS = """man woman men women boy girl boys girls child children people person dog dogs ball player players bike
 bicycle shirt hat water grass snow beach rock rocks street car tree trees field pool building slide swing stick

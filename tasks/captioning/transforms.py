@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from multimodal_attn.encoders.framing import Framing
+from multimodal_attn.senses.picture.framing import Framing
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,9 @@ from multimodal_attn.checkpoint import MAX_BYTES, TOKENIZER
 from multimodal_attn.errors import CheckpointError, ConfigError, DataError
 from multimodal_attn.tokens import PAD, UNKNOWN, split_words, text_to_ids
 from multimodal_attn.untrusted import parse_tokenizer, read_text
-from tasks.loader import LengthSampler, ResumableLoader, length_batches, share_of
-from tasks.resume import read_checkpoint
-from tasks.tables import Columns, known_split, read_lines, read_rows
+from tasks.training.loader import LengthSampler, ResumableLoader, length_batches, share_of
+from tasks.training.resume import read_checkpoint
+from tasks.training.tables import Columns, known_split, read_lines, read_rows
 
 TRANSCRIPTS = Columns(required=("split", "text"), optional=("set",), quoted=False, others=True)
 

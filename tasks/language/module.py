@@ -11,12 +11,12 @@ from torch import Tensor
 
 from multimodal_attn.configs import config_from_json
 from multimodal_attn.errors import CheckpointError, ConfigError
-from multimodal_attn.language_model import LanguageModel, LanguageModelConfig
 from multimodal_attn.parameters import fill_from_state
+from multimodal_attn.search.language_model import LanguageModel, LanguageModelConfig
 from multimodal_attn.tokens import PAD
 from tasks.language.datamodule import TextBatch
-from tasks.resume import WHERE, described_model, parameters_in, read_checkpoint
-from tasks.schedule import Schedule, follow
+from tasks.training.resume import WHERE, described_model, parameters_in, read_checkpoint
+from tasks.training.schedule import Schedule, follow
 
 
 class LanguageModule(pl.LightningModule):

@@ -21,14 +21,14 @@ from multimodal_attn.predictor import load
 from multimodal_attn.search import Hypotheses
 from multimodal_attn.senses.sound.sense import SENSE
 from multimodal_attn.trace import Origin, Word
-from tasks.bundled import TRAINED
-from tasks.datamodule import Batch
-from tasks.loader import length_batches
-from tasks.outputs import begins_with, check_not_read, refusal
-from tasks.record import State
+from tasks.commands.bundled import TRAINED
+from tasks.commands.outputs import begins_with, check_not_read, refusal
+from tasks.commands.record import State
 from tasks.speech.datamodule import SpeechDataset, collate
 from tasks.speech.datasets import Utterance, load_utterances
 from tasks.speech.formats import FORMATS
+from tasks.training.data import Batch
+from tasks.training.loader import length_batches
 
 COLUMNS = ("id", "word", "start", "end")
 

@@ -13,17 +13,17 @@ import torch
 from tokenizers import Tokenizer
 from torch.utils.data import DataLoader
 
-from multimodal_attn.encoders import SoundBatch
 from multimodal_attn.errors import ConfigError, DataError, MediaError
 from multimodal_attn.senses.sound.geometry import SoundGeometry
-from multimodal_attn.sound import RATE, read_sound, sound_files
+from multimodal_attn.senses.sound.logmel import SoundBatch
+from multimodal_attn.senses.sound.media import RATE, read_sound, sound_files
 from multimodal_attn.tokens import build_piece_tokenizer, text_to_ids
-from tasks.collection import as_paths, check_not_empty
-from tasks.datamodule import Batch, FileDataset, SequenceData, pad_sentences
-from tasks.loader import LengthSampler, ResumableLoader, length_batches, share_of
 from tasks.speech.datasets import SOUNDS, Utterance, load_splits, load_word_times
 from tasks.speech.splice import Splicer, quietest
 from tasks.speech.transforms import Augmentation
+from tasks.training.collection import as_paths, check_not_empty
+from tasks.training.data import Batch, FileDataset, SequenceData, pad_sentences
+from tasks.training.loader import LengthSampler, ResumableLoader, length_batches, share_of
 
 LONGEST_STRING = 6  # clips joined to one
 LONGEST_GAP = 0.3  # seconds between them

@@ -17,11 +17,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from multimodal_attn.errors import DataError
-from multimodal_attn.sound import EXTENSIONS
-from tasks.collection import Item, Kind, Place, Roots, as_paths, check_not_empty, collect
-from tasks.damage import check_sound
-from tasks.faults import Fault, settle
+from multimodal_attn.senses.sound.media import EXTENSIONS
 from tasks.speech.formats import FORMATS, normalize_text
+from tasks.training.collection import Item, Kind, Place, Roots, as_paths, check_not_empty, collect
+from tasks.training.damage import check_sound
+from tasks.training.faults import Fault, settle
 
 LOG = logging.getLogger(__name__)
 

@@ -8,10 +8,20 @@ from pathlib import Path
 
 from tokenizers import Regex, normalizers
 
-from multimodal_attn.sound import EXTENSIONS
-from tasks.faults import Fault
-from tasks.layouts import TABLES, Format, Row, Source, file_columns, files_of, read_beside, read_table, shared_out
-from tasks.tables import hash_split, is_table, read_lines, read_text, split_named
+from multimodal_attn.senses.sound.media import EXTENSIONS
+from tasks.training.faults import Fault
+from tasks.training.layouts import (
+    TABLES,
+    Format,
+    Row,
+    Source,
+    file_columns,
+    files_of,
+    read_beside,
+    read_table,
+    shared_out,
+)
+from tasks.training.tables import hash_split, is_table, read_lines, read_text, split_named
 
 TABLE = file_columns("text", ("split", "speaker", "id", "set", "seconds"))
 # Common Voice adds columns with every release; its TSV writes quotation marks as they are, its first CSV pairs them

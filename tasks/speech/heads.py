@@ -19,8 +19,8 @@ from tqdm import tqdm
 from multimodal_attn.decoders import Decoder
 from multimodal_attn.errors import UserError
 from multimodal_attn.predictor import load
-from multimodal_attn.timing import start_errors, token_spans, word_times
 from multimodal_attn.trace import AttentionTrace
+from multimodal_attn.trace.times import start_errors, token_spans, word_times
 from tasks.speech.datasets import load_utterances, load_word_times
 from tasks.speech.spoken import spoken_text
 

@@ -8,17 +8,19 @@ import numpy as np
 import torch
 
 from multimodal_attn.decoders import DecoderConfig
-from multimodal_attn.encoders import AudioEncoderConfig, SoundBatch, WhisperEncoderConfig
 from multimodal_attn.memory import Memory
 from multimodal_attn.search import SearchConfig
-from multimodal_attn.timing import start_errors
+from multimodal_attn.senses.sound.encoder import AudioEncoderConfig
+from multimodal_attn.senses.sound.logmel import SoundBatch
+from multimodal_attn.senses.sound.whisper import WhisperEncoderConfig
 from multimodal_attn.trace import AttentionTrace
-from tasks.module import LossConfig, SequenceModule
-from tasks.schedule import Schedule
+from multimodal_attn.trace.times import start_errors
 from tasks.speech.datasets import Utterance
 from tasks.speech.metrics import error_report, speech_scores
 from tasks.speech.spoken import spoken_text
 from tasks.speech.transforms import Augmentation, change_features, change_sounds
+from tasks.training.module import LossConfig, SequenceModule
+from tasks.training.schedule import Schedule
 
 
 class SpeechModule(SequenceModule):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from multimodal_attn.sound import RATE
+from multimodal_attn.senses.sound.media import RATE
 from tasks.speech.datasets import Utterance
 
 SLACK = 0.7  # seconds by which a spliced sound may be longer or shorter than the one it begins with

@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from multimodal_attn.errors import ConfigError, DataError, MediaError, UserError
 from multimodal_attn.files import write_whole
-from multimodal_attn.sound import RATE, Sound, read_sound
+from multimodal_attn.senses.sound.media import RATE, Sound, read_sound
 
 COLUMNS = ("set", "split", "speaker", "id", "seconds", "file", "text")
 SET = "synthetic"  # in the first column

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from multimodal_attn.encoders import SoundBatch, at_speed
-from multimodal_attn.encoders.logmel import HIGHEST, LOWEST, N_MELS
 from multimodal_attn.memory import Memory
+from multimodal_attn.senses.sound.logmel import HIGHEST, LOWEST, N_MELS, SoundBatch, at_speed
 
 FAST = 1024  # a multiple of it has a fast Fourier transform; a prime length takes several times as long
 

@@ -21,7 +21,7 @@ from multimodal_attn.search import Hypotheses
 from multimodal_attn.senses.text.sense import tokenize
 from multimodal_attn.tokens import text_to_ids
 from multimodal_attn.trace import AttentionTrace, Origin
-from tasks.tables import read_text
+from tasks.training.tables import read_text
 
 Span = tuple[int, int]  # first and last + 1 letter
 

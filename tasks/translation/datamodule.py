@@ -16,8 +16,8 @@ from multimodal_attn.model import Model
 from multimodal_attn.senses.text.media import read_lines, read_text, text_files
 from multimodal_attn.senses.text.sense import tokenize
 from multimodal_attn.tokens import build_text_tokenizer, text_to_ids
-from tasks.datamodule import Batch, SequenceData, pad_sentences
-from tasks.loader import LengthSampler, ResumableLoader, length_batches, share_of
+from tasks.training.data import Batch, SequenceData, pad_sentences
+from tasks.training.loader import LengthSampler, ResumableLoader, length_batches, share_of
 from tasks.translation.datasets import Pair, load_pairs
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from multimodal_attn.errors import DataError
 from multimodal_attn.senses.text.media import Text, one_line
-from tasks.collection import Roots, as_paths
-from tasks.faults import Fault, settle
-from tasks.layouts import Source, find_texts
-from tasks.tables import SPLITS, split_named
+from tasks.training.collection import Roots, as_paths
+from tasks.training.faults import Fault, settle
+from tasks.training.layouts import Source, find_texts
+from tasks.training.tables import SPLITS, split_named
 from tasks.translation.formats import Row, build_formats
 
 LOG = logging.getLogger(__name__)

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from multimodal_attn.errors import DataError
-from tasks.faults import Fault
-from tasks.layouts import TABLES, Format, Source
-from tasks.tables import Columns, hash_split, is_table, parse_rows, read_lines, read_text, split_named
+from tasks.training.faults import Fault
+from tasks.training.layouts import TABLES, Format, Source
+from tasks.training.tables import Columns, hash_split, is_table, parse_rows, read_lines, read_text, split_named
 
 NO_LETTERS = re.compile(r"[^a-z]+")
 

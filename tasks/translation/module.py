@@ -6,8 +6,8 @@ from multimodal_attn.decoders import DecoderConfig
 from multimodal_attn.search import SearchConfig
 from multimodal_attn.senses.text.encoder import TextEncoderConfig
 from multimodal_attn.trace import AttentionTrace
-from tasks.module import LossConfig, SequenceModule
-from tasks.schedule import Schedule
+from tasks.training.module import LossConfig, SequenceModule
+from tasks.training.schedule import Schedule
 from tasks.translation.metrics import translation_scores
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from multimodal_attn.errors import DataError, UserError
 from multimodal_attn.files import write_whole
-from tasks.tables import read_text
+from tasks.training.tables import read_text
 
 
 def main(argv: list[str] | None = None) -> int:

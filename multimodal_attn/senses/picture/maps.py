@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from multimodal_attn.render.overlay import heat_over_picture, weights_to_heat
+from multimodal_attn.figures.overlay import heat_over_picture, weights_to_heat
 from multimodal_attn.trace import AttentionTrace
 
 SIDE = 132  # pixels of the longer side

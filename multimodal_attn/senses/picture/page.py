@@ -4,8 +4,8 @@ from pathlib import Path
 
 import gradio as gr
 
-from multimodal_attn.reading import read_picture
 from multimodal_attn.senses.picture.viewer import PREVIEW_SIDE, picture_media
+from multimodal_attn.senses.reading import read_picture
 from multimodal_attn.ui.page import ASSETS, Page
 from multimodal_attn.viewer.payloads import Save
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import torch
 
-from multimodal_attn.encoders import ImageEncoder, ImageEncoderConfig
-from multimodal_attn.encoders.framing import at_look
-from multimodal_attn.media import Picture, Source, picture_files
-from multimodal_attn.reading import read_picture
+from multimodal_attn.senses.picture.encoder import ImageEncoder, ImageEncoderConfig
+from multimodal_attn.senses.picture.framing import at_look
 from multimodal_attn.senses.picture.geometry import PictureGeometry
+from multimodal_attn.senses.picture.media import Picture, Source, picture_files
+from multimodal_attn.senses.reading import read_picture
 from multimodal_attn.senses.sense import Sense
 
 
@@ -41,7 +41,7 @@ SENSE = Sense(
     files=picture_files,
     read=read,
     batch=batch,
-    figure="multimodal_attn.render.panels.render_picture",
+    figure="multimodal_attn.figures.panels.render_picture",
     maps="multimodal_attn.senses.picture.maps.draw_maps",
     media="multimodal_attn.senses.picture.viewer.picture_media",
     original=lambda picture: picture.image,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL.Image import Image, Resampling
 
-from multimodal_attn.media import Picture
+from multimodal_attn.senses.picture.media import Picture
 from multimodal_attn.viewer.payloads import Save
 
 PREVIEW_SIDE = 1600  # pixels; sharp on any screen, and about 0.4 MB as JPEG

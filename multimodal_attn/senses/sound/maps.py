@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from multimodal_attn.render.alignment import shade_to_ink
-from multimodal_attn.render.overlay import pixels_to_cells, spread
-from multimodal_attn.render.spectrogram import spectrogram
-from multimodal_attn.sound import RATE, Sound
+from multimodal_attn.figures.alignment import shade_to_ink
+from multimodal_attn.figures.overlay import pixels_to_cells, spread
+from multimodal_attn.figures.spectrogram import spectrogram
+from multimodal_attn.senses.sound.media import RATE, Sound
 from multimodal_attn.trace import AttentionTrace
 
 STRIP = (34, 132)  # pixels

@@ -5,7 +5,7 @@ from pathlib import Path
 import gradio as gr
 
 from multimodal_attn.errors import MediaError
-from multimodal_attn.reading import read_sound
+from multimodal_attn.senses.reading import read_sound
 from multimodal_attn.senses.sound.viewer import sound_media
 from multimodal_attn.ui.page import Page
 from multimodal_attn.viewer.payloads import Save

@@ -6,18 +6,13 @@ from typing import Any
 import torch
 from torch.nn.functional import avg_pool1d
 
-from multimodal_attn.encoders import (
-    AudioEncoder,
-    AudioEncoderConfig,
-    SoundBatch,
-    WhisperEncoder,
-    WhisperEncoderConfig,
-    at_speed,
-)
-from multimodal_attn.reading import read_pieces, read_sound
+from multimodal_attn.senses.reading import read_pieces, read_sound
 from multimodal_attn.senses.sense import Sense
+from multimodal_attn.senses.sound.encoder import AudioEncoder, AudioEncoderConfig
 from multimodal_attn.senses.sound.geometry import SoundGeometry
-from multimodal_attn.sound import RATE, Sound, Source, sound_files
+from multimodal_attn.senses.sound.logmel import SoundBatch, at_speed
+from multimodal_attn.senses.sound.media import RATE, Sound, Source, sound_files
+from multimodal_attn.senses.sound.whisper import WhisperEncoder, WhisperEncoderConfig
 
 AHEAD = 4  # batches that are read before they are sorted by length
 FADE = 80  # samples, 5 ms, on either side of an edge
@@ -75,7 +70,7 @@ SENSE = Sense(
     files=sound_files,
     read=read,
     batch=batch,
-    figure="multimodal_attn.render.alignment.render_sound",
+    figure="multimodal_attn.figures.alignment.render_sound",
     maps="multimodal_attn.senses.sound.maps.draw_maps",
     media="multimodal_attn.senses.sound.viewer.sound_media",
     pieces=pieces,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import soundfile
 
-from multimodal_attn.render import frame_seconds, spectrogram
-from multimodal_attn.sound import RATE, Sound
+from multimodal_attn.figures import frame_seconds, spectrogram
+from multimodal_attn.senses.sound.media import RATE, Sound
 from multimodal_attn.viewer.payloads import Save
 
 MAX_FRAMES = 4000  # of a spectrogram; 0.4 MB

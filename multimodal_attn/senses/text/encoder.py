@@ -6,12 +6,12 @@ from typing import Literal, NamedTuple
 
 from torch import Tensor, nn
 
-from multimodal_attn.encoders.dropout import Dropout
-from multimodal_attn.encoders.self_attention import SelfAttentionEncoder
 from multimodal_attn.errors import ConfigError
+from multimodal_attn.layers.dropout import Dropout
+from multimodal_attn.layers.positions import Sinusoidal
+from multimodal_attn.layers.recurrent import FlippedBLSTM
+from multimodal_attn.layers.self_attention import SelfAttentionEncoder
 from multimodal_attn.memory import Memory
-from multimodal_attn.positions import Sinusoidal
-from multimodal_attn.recurrent import FlippedBLSTM
 from multimodal_attn.tokens import PAD
 
 MAX_LAYERS = 8

@@ -1,0 +1,1 @@
+"""Layers that know of no sense: what encoders and decoders are built from."""
