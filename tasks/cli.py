@@ -10,6 +10,7 @@ from typing import Any
 
 from multimodal_attn.allocator import keep_freed_memory
 from multimodal_attn.errors import UserError
+from multimodal_attn.senses import KINDS
 from multimodal_attn.threads import spin_little
 
 USAGE = """usage: multimodal-attn COMMAND ...
@@ -44,19 +45,15 @@ class Task:
 
     module: str
     data: str
-    subcommands: tuple[str, ...] = ("fit", "validate", "test", "predict", "export")
+    subcommands: tuple[str, ...]
 
 
-TASKS = {
-    "captioning": Task("tasks.captioning.module.CaptioningModule", "tasks.captioning.datamodule.CaptioningData"),
-    "speech": Task("tasks.speech.module.SpeechModule", "tasks.speech.datamodule.SpeechData"),
-    "translation": Task("tasks.translation.module.TranslationModule", "tasks.translation.datamodule.TranslationData"),
-    "language": Task(
-        "tasks.language.module.LanguageModule",
-        "tasks.language.datamodule.TextData",
-        ("fit", "validate"),
-    ),
-}
+def task_in(folder: str, *subcommands: str) -> Task:
+    return Task(f"tasks.{folder}.module.MODULE", f"tasks.{folder}.datamodule.DATA", subcommands)
+
+
+TASKS = {name: task_in(name, "fit", "validate", "test", "predict", "export") for name in KINDS.values()}
+TASKS["language"] = task_in("language", "fit", "validate")
 
 
 @dataclass(frozen=True)

@@ -106,3 +106,6 @@ class CIDErRewards:
         sentences = [ids[: ids.index(END) + 1] for ids in tokens.flatten(0, 1).tolist()]
         references = [self.references[i] for i in index.tolist() for _ in range(tokens.shape[1])]
         return torch.from_numpy(self.cider.score(sentences, references)).float().view(tokens.shape[:2])
+
+
+MODULE = CaptioningModule

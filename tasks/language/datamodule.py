@@ -190,3 +190,6 @@ class TextData(pl.LightningDataModule):
         """What the data was, for the model card."""
         sizes = {split: len(sentences) for split, sentences in self.sentences.items()}
         return {**self.source, "n_sentences": sizes, "val_share": self.val_share, "seed": self.seed}
+
+
+DATA = TextData

@@ -124,3 +124,6 @@ def load_language_model(path: str | Path, tokenizer: Tokenizer) -> LanguageModel
     if own.get_vocab() != tokenizer.get_vocab():
         raise CheckpointError(f"{path} has another vocabulary than the model; train it with the model's tokenizer")
     return model
+
+
+MODULE = LanguageModule

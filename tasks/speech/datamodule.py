@@ -278,3 +278,6 @@ class SpeechData(SequenceData):
         """What the data was, for the model card."""
         sizes = {split: len(examples) for split, examples in self.examples.items()}
         return {**self.source, "n_examples": sizes, "augmentation": asdict(self.augmentation), "seed": self.seed}
+
+
+DATA = SpeechData

@@ -98,3 +98,6 @@ class SpeechModule(SequenceModule):
 def both_spoken(results: dict[int, AttentionTrace], examples: Sequence[Utterance]) -> tuple[list[str], list[str]]:
     """What was heard and what was said, both as it is spoken."""
     return [spoken_text(trace.text) for trace in results.values()], [spoken_text(example.text) for example in examples]
+
+
+MODULE = SpeechModule

@@ -160,3 +160,6 @@ class TranslationData(SequenceData):
         """What the data was, for the model card."""
         sizes = {split: len(examples) for split, examples in self.examples.items()}
         return {**self.place, "n_examples": sizes, "seed": self.seed}
+
+
+DATA = TranslationData

@@ -53,3 +53,6 @@ class TranslationModule(SequenceModule):
         """Every sentence, its translation and the reference."""
         examples = ((self.examples[index], trace) for index, trace in sorted(results.items()))
         return "\n".join(f"{pair.row}\n  {pair.source}\n  {trace.text}\n= {pair.target}\n" for pair, trace in examples)
+
+
+MODULE = TranslationModule
