@@ -19,7 +19,7 @@ from multimodal_attn.senses.sound.logmel import SoundBatch
 from multimodal_attn.senses.sound.media import RATE, read_sound, sound_files
 from multimodal_attn.tokens import build_piece_tokenizer, text_to_ids
 from tasks.speech.datasets import SOUNDS, Utterance, load_splits, load_word_times
-from tasks.speech.splice import Splicer, quietest
+from tasks.speech.splice import Splicer, quiet_sample
 from tasks.speech.transforms import Augmentation
 from tasks.training.collection import as_paths, check_not_empty
 from tasks.training.data import Batch, FileDataset, SequenceData, pad_sentences
@@ -100,7 +100,7 @@ class SpeechDataset(FileDataset):
         if not splice:
             return samples, text
         other = self.samples(splice.other)
-        parts = samples[: quietest(samples, splice.cut)], other[quietest(other, splice.start) :]
+        parts = samples[: quiet_sample(samples, splice.cut)], other[quiet_sample(other, splice.start) :]
         words = text.split()[: splice.n_words] + self.examples[splice.other].text.split()[splice.first :]
         return np.concatenate(parts), " ".join(words)
 

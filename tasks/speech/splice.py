@@ -62,7 +62,7 @@ class Splicer:
         return Splice(n + 1, int(gaps[n] * RATE), other, first + 1, int(self.gaps[other][first] * RATE))
 
 
-def quietest(samples: np.ndarray, near: int) -> int:
+def quiet_sample(samples: np.ndarray, near: int) -> int:
     """The sample, in whole steps from `near`, around which there is least sound; samples int16 (n,)."""
     first = max(0, near - REACH * STEP)
     frames = samples[first : near + (REACH + 1) * STEP]

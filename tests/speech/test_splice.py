@@ -12,7 +12,7 @@ from multimodal_attn.senses.sound.media import RATE
 from multimodal_attn.tokens import build_piece_tokenizer, ids_to_text
 from tasks.speech.datamodule import SpeechData, SpeechDataset
 from tasks.speech.datasets import Utterance
-from tasks.speech.splice import SLACK, Splicer, quietest
+from tasks.speech.splice import SLACK, Splicer, quiet_sample
 from tasks.speech.transforms import Augmentation
 
 PITCH = {word: 300 + 200 * i for i, word in enumerate("abcdefghijklm")}  # Hz
@@ -116,8 +116,8 @@ def test_the_quietest_place_is_found_within_reach() -> None:
     samples = np.full(16_000, 1_000, np.int16)
     samples[8_320:8_480] = 0
     samples[2_000:2_500] = 0  # too far away
-    assert quietest(samples, 8_000) == 8_400
-    assert quietest(samples[:3], 2) == 2
+    assert quiet_sample(samples, 8_000) == 8_400
+    assert quiet_sample(samples[:3], 2) == 2
 
 
 def test_splicing_without_word_times_is_a_mistake_that_says_what_to_do() -> None:
