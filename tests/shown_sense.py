@@ -23,7 +23,7 @@ COLOUR = """n => {
 
 def look(page: Page, n_places: int) -> dict:
     """The words, the stretch behind which most colour is when each is pointed at, and what is said of the first one."""
-    words = page.get_by_role("option")
+    words = page.locator("[data-part=sentence] [role=option]")
     expect(words.first).to_be_visible()
     brightest = []
     for word in words.all():

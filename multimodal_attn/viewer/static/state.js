@@ -32,6 +32,10 @@ const view = {
 const plain = {
   opening: "An example. Each word lights where the model looked as it wrote it, which need not be why.",
   spot: () => "", // (token) -> where it looks, said aloud
+  at: (place) => `place ${place + 1}`, // what a place is called
+  where: (place) => sense().at(place, trace().geometry), // the same of all that is hidden with it; (place, map)
+  parts: "places", // what is hidden one after another
+  hiding: "Hiding one place after another",
   facts: () => [], // (token) -> lines beside it
   pick: (token) => (token === view.pinned ? null : token), // a click on it; a second one lets go
   keys: {}, // what further keys do
