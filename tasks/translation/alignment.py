@@ -7,8 +7,9 @@ languages and `links`, such as `汤姆=Tom 毕业=graduate 中学=high_school`, 
 import argparse
 import csv
 import io
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from multimodal_attn.trace import AttentionTrace, Origin
 from tasks.training.tables import read_text
 
 Span = tuple[int, int]  # first and last + 1 letter
+WORD = re.compile(r"[\w']+|[^\w\s]")
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,29 @@ def trace_given(model: Model, source: str, target: str) -> AttentionTrace:
     return trace_sentences(model, model.read(batch), sentence, geometries, Origin())[0]
 
 
+def word_spans(text: str) -> list[Span]:
+    """The words of a text, and its signs, each by itself."""
+    return [found.span() for found in WORD.finditer(text)]
+
+
+def word_weights(trace: AttentionTrace, tokens: Sequence[int]) -> dict[Span, float]:
+    """What each word of the sentence gets from some tokens in the mean, its pieces together."""
+    words = word_spans(trace.geometry.text)
+    found = dict.fromkeys(words, 0.0)
+    for (first, _), weight in zip(trace.geometry.spans, trace.weights[list(tokens)].mean((0, 1)), strict=True):
+        found[next((word for word in words if word[0] <= first < word[1]), words[-1])] += float(weight)
+    return found
+
+
 def judge(model: Model, pair: Aligned) -> list[bool]:
-    """Of each link, whether the place with most of the attention of the word's tokens lies in the word it is for."""
+    """Of each link, whether the word with most of the attention of the said word's tokens is one that it is for."""
     trace = trace_given(model, pair.source, pair.target)
     offsets = model.tokenizer.encode(pair.target).offsets
     judged = []
     for (first, last), (left, right) in pair.links:
         tokens = [t for t, (start, end) in enumerate(offsets) if start < last and end > first]
-        start, end = trace.geometry.span(int(trace.weights[tokens].mean((0, 1)).argmax()))
+        weights = word_weights(trace, tokens)
+        start, end = max(weights, key=weights.get)
         judged.append(start < right and end > left)
     return judged
 
