@@ -56,8 +56,10 @@ def test_saved_picture_holds_the_map_and_names_the_word(shown):
     saved = np.asarray(Image.open(download.value.path()).convert("L"), float)
     scale = saved.shape[1] / WIDTH
     left, top, right, bottom = (round(edge * scale) for edge in GEOMETRY.cell(7))
-    lit = saved[top:bottom, left:right]
-    assert np.ptp(lit) == 0 and lit[0, 0] > saved[top, left - 1] + 50
+    edge = round(4 * scale)  # within the line around half the weight
+    lit = saved[top + edge : bottom - edge, left + edge : right - edge]
+    assert np.ptp(lit) == 0 and lit[0, 0] > saved[top + edge, left - 2 * edge] + 50
+    assert np.ptp(saved[top:bottom, left:right]) > 100  # and the line is saved with it
 
 
 def test_half_floats_are_read_as_numpy_writes_them(page):
