@@ -16,7 +16,7 @@ from multimodal_attn.trace import AttentionTrace
 from multimodal_attn.viewer.payloads import Save, complete, new_id, problem
 
 N_BEST = 5
-LONG = "this is too long for such questions: they are about what the model reads at once"
+LONG = "Too long to be asked about: the model reads this in pieces."
 AS_IT_IS = {"speeds": [1.0], "looks": [1.0], "consensus": 0.0, "silence": 1.0}  # of a sentence that is given
 
 
@@ -38,7 +38,7 @@ def can_be_asked(reader: Any) -> bool:
 
 def answer_question(reader: Asked, source: str, question: dict, save: Save) -> Iterator[dict]:
     """Payloads {id, of, ...} for a question as `events.rebuild_question` lets it pass; `of` is what it is about."""
-    of = {"id": new_id(), "of": question["of"]}
+    of = {"id": new_id(), "of": question["of"], "want": question["want"]}
     try:
         for payload in ANSWERS[question["want"]](reader, source, question, save):
             yield {**of, **payload, "id": new_id()}

@@ -93,7 +93,7 @@ def build_tab(page: Page, reader: Reader, line: Line) -> gr.Checkbox:
         with gr.Column(elem_classes="result-column", scale=1):
             viewer = build_viewer(page.kind, opening(page, reader), elem_id=f"{page.kind}-viewer")
     sources = list(page.examples.values())
-    newest: dict[str, dict] = {}  # the last question of each session, which ends those before
+    newest: dict[str, dict] = {}  # what each session measures
 
     def on_file(source: str | None, inside: bool) -> Iterator[tuple[dict, None]]:
         for payload in in_turn(line, answer_upload(page, reader, source, inside)) if source else ():
@@ -110,12 +110,17 @@ def build_tab(page: Page, reader: Reader, line: Line) -> gr.Checkbox:
 
     def on_ask(event: gr.EventData, request: gr.Request) -> Iterator[dict]:
         question, session = event._data or {}, request.session_hash
-        newest[session] = question
-        for payload in in_turns(line, answer_asked(reader, question)):
-            if newest.get(session) is not question:
-                return
-            yield payload
-        del newest[session]
+        measures = question.get("want") == "needed"  # after every sentence: only the last one's are looked at
+        if measures:
+            newest[session] = question
+        try:
+            for payload in in_turns(line, answer_asked(reader, question)):
+                if measures and newest.get(session) is not question:
+                    return
+                yield payload
+        finally:
+            if newest.get(session) is question:
+                del newest[session]
 
     if can_be_asked(reader):
         viewer.ask(on_ask, None, viewer, **(EVENTS | {"trigger_mode": "multiple"}))

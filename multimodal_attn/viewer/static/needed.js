@@ -14,7 +14,7 @@ function ask(want, more = {}) {
 // An answer to a question; one about what is no longer shown is late.
 function takeAnswer(payload) {
   if (payload.of !== view.complete?.id) return;
-  if (payload.problem) return refuse(payload.problem);
+  if (payload.problem) return refuse(payload);
   if (payload.done !== undefined) showMeasuring(payload.done);
   if (payload.testing !== undefined) part("test").textContent = `Testing\u00a0… ${percent(payload.testing)}`;
   if (payload.needed) takeNeeded(payload.needed);
@@ -23,10 +23,17 @@ function takeAnswer(payload) {
   if (payload.trace || payload.file) takeAgain(payload);
 }
 
-function refuse(line) {
-  showMeasuring(null);
-  stopAsking();
-  showProblem(line);
+// Of what nobody has asked for by hand, beside the switch; else above all.
+function refuse({ problem, want }) {
+  if (want === "needed") {
+    showMeasuring(null);
+    part("layer-told").textContent = problem;
+  } else {
+    stopAsking();
+    part("test").textContent = "Test the map";
+    part("best").textContent = "Other sentences";
+    showProblem(problem);
+  }
 }
 
 function takeNeeded(needed) {

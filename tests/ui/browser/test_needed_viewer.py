@@ -236,3 +236,11 @@ def test_all_words_may_share_one_scale(page):
     expect(page.locator(".legend")).to_contain_text("10\u2009%")
     page.get_by_label("One scale for all words").check()
     expect(page.locator(".legend")).to_contain_text("80\u2009%")
+
+
+def test_what_cannot_be_measured_is_told_beside_the_switch_and_is_no_alarm(page):
+    asking(page, replace(measured(), needed=None))
+    page.evaluate("show({ id: 'a', of: 'first', want: 'needed', problem: 'Too long' })")
+    expect(page.locator(".layers")).to_contain_text("Too long")
+    expect(page.get_by_role("alert")).to_be_hidden()
+    expect(page.get_by_label("Needed")).to_be_disabled()
