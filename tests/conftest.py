@@ -19,6 +19,8 @@ from multimodal_attn.model import build_model
 from multimodal_attn.search import SearchConfig
 from multimodal_attn.senses.picture.encoder import ImageEncoderConfig
 from multimodal_attn.tokens import build_word_tokenizer
+from tests.fake_captioner import FakeBatchCaptioner
+from tests.fake_transcriber import FakeTranscriber
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -45,6 +47,20 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
     save_checkpoint(folder, model, SearchConfig(beam=3, max_length=7), "captioning", {"metrics": {}}, "# tiny\n")
     return folder
+
+
+@pytest.fixture
+def captioner(monkeypatch: pytest.MonkeyPatch) -> FakeBatchCaptioner:
+    fake = FakeBatchCaptioner()
+    monkeypatch.setattr("tasks.commands.batch.load", lambda path, device: fake)
+    return fake
+
+
+@pytest.fixture
+def transcriber(monkeypatch: pytest.MonkeyPatch) -> FakeTranscriber:
+    fake = FakeTranscriber()
+    monkeypatch.setattr("tasks.commands.batch.load", lambda path, device: fake)
+    return fake
 
 
 @contextmanager

@@ -8,12 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+MIN_ROWS = 128  # with a gradient, for which the weights are reordered at every call
+
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """nn.functional.linear, the same function up to rounding: x (..., I), weight (O, I), bias (O,) -> (..., O)."""
     if not _suits_onednn(x):
         return functional.linear(x, weight, bias)
     if torch.is_grad_enabled():
+        if x.numel() < MIN_ROWS * x.shape[-1]:
+            return functional.linear(x, weight, bias)
         return torch.ops.aten.mkldnn_linear(x.to_mkldnn(), weight, bias).to_dense()
     # no conversion, so it pays for a few rows too, but it has no gradient
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")

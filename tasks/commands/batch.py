@@ -1,7 +1,6 @@
 """`multimodal-attn caption PATH...` and `multimodal-attn transcribe PATH...`: files and folders in, rows out."""
 
 import argparse
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -17,11 +16,15 @@ from multimodal_attn.trace import UNTOLD, AttentionTrace, join_traces
 from tasks.commands.figures import FIRST_FIGURES, draw_figures, place_figures
 from tasks.commands.found import MAX_TOLD, Found
 from tasks.commands.inputs import Input, inputs_of
+from tasks.commands.job import Job
 from tasks.commands.outputs import Choice, Outputs, check_not_read
 from tasks.commands.pages import ENDING, place_pages, save_pages
 from tasks.commands.record import Maker
 from tasks.commands.rows import Row, RowFile, standard_output, write_all
+from tasks.commands.table_file import TableFile, place_rows
+from tasks.commands.workers import read_in_workers
 from tasks.commands.writers import (
+    ROW_FORMATS,
     ROWS,
     check_ending,
     check_folder,
@@ -30,6 +33,8 @@ from tasks.commands.writers import (
     make_folder,
     row_to_document,
 )
+
+Segments = Iterator[tuple[Input, Segment]]
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class Batch:
     found: Found
     sense: str
     done: str
-    rows: RowFile | None
+    rows: RowFile | TableFile | None
     documents: Outputs | None
     formats: dict[str, str]
     figures: Outputs | None
@@ -66,6 +71,7 @@ class Batch:
             else:
                 self.found.n_done += 1
                 self.found.n_failed += bool(self.rows) and self.rows.has_failed(input.text)
+                self.found.n_cut += bool(self.rows) and self.rows.was_cut(input.text)
 
     def problems(self) -> list[str]:
         places = (self.documents, self.figures, self.pages)
@@ -76,9 +82,9 @@ def caption(args: argparse.Namespace) -> int:
     """Exit status 0, or 2 when a file could not be captioned; the others are, all the same."""
     found = find(args, media.EXTENSIONS, "picture")
     if args.out:
-        check_ending(args.out, ["jsonl"], "")
+        check_ending(args.out, ROW_FORMATS, "")
         check_folder(args.out)
-    rows = RowFile(args.out, "picture", args.choice, args.paths)
+    rows = place_rows(args.out, "picture", args.choice, args.paths)
     figures = place_figures(args.pictures, args.choice, args.paths)
     pages = place_pages(args.html, args.choice, args.paths)
     batch = Batch(found, "picture", "captioned", rows, None, {}, figures, pages, folders_of(args, None))
@@ -90,10 +96,11 @@ def transcribe(args: argparse.Namespace) -> int:
     found = find(args, sound.EXTENSIONS, "sound")
     formats = choose_formats(args.out, args.format, found.is_one)
     folder = None if args.out is None or is_file(args.out) else args.out
-    place = folder / ROWS if folder else args.out
-    rows = RowFile(place, "sound", args.choice, args.paths) if "jsonl" in formats else None
+    kinds = [format for format in formats if format in ROW_FORMATS]
+    place = folder / f"{ROWS}.{kinds[0]}" if folder and kinds else args.out
+    rows = place_rows(place, "sound", args.choice, args.paths) if kinds else None
     ending = place.suffix if place else ""
-    endings = {format: f".{format}" if folder else ending for format in formats if format != "jsonl"}
+    endings = {format: f".{format}" if folder else ending for format in formats if format not in ROW_FORMATS}
     documents = place_documents(args, found.first, folder, endings.values())
     figures = place_figures(args.pictures, args.choice, args.paths)
     pages = place_pages(args.html, args.choice, args.paths)
@@ -104,8 +111,6 @@ def transcribe(args: argparse.Namespace) -> int:
 
 def find(args: argparse.Namespace, extensions: Collection[str], sense: str) -> Found:
     """Raises UserError where there is nothing."""
-    if args.batch_size < 1:
-        raise UserError("--batch-size starts at 1")
     return Found(args.paths, lambda left_out: inputs_of(args.paths, extensions, left_out), sense)
 
 
@@ -135,11 +140,14 @@ def place_documents(
 
 
 def load_for(sense: str, args: argparse.Namespace, options: dict[str, float | None]) -> Predictor:
+    if min(args.batch_size, args.workers) < 1:
+        raise UserError("--batch-size and --workers start at 1")
     predictor = load(args.checkpoint, args.device)
     if predictor.sense != sense:
         raise UserError(f"{args.checkpoint} is a model for {predictor.sense}s; name one for {sense}s with --checkpoint")
     search_with(predictor.search, options)  # raises before any file is opened to be written
-    predictor.looks(args.self_attention or False)
+    if args.self_attention:
+        predictor.looks(args.self_attention)
     return predictor
 
 
@@ -161,7 +169,7 @@ def run_batch(batch: Batch, args: argparse.Namespace, options: dict[str, float |
     failed, n_failed, cut = [], 0, []
     with open_writer(batch, maker) as write:
         weights = bool(attention or batch.figures or batch.pages)
-        segments = read(predictor, batch.left(args.choice), args.batch_size, options, weights)
+        segments = read(predictor, batch.left(args.choice), args, options, weights)
         if batch.figures:
             segments = draw_figures(batch.figures, predictor, segments)
         if batch.pages:
@@ -174,24 +182,16 @@ def run_batch(batch: Batch, args: argparse.Namespace, options: dict[str, float |
                 cut.append(problem)
             write(input, row)
     batch.found.tell(batch.done, failed, n_failed, cut, batch.problems())
-    return 2 if n_failed or cut or batch.found.n_failed or batch.problems() else 0
+    before = batch.found.n_failed or batch.found.n_cut
+    return 2 if n_failed or cut or before or batch.problems() else 0
 
 
 def read(
-    predictor: Predictor, inputs: Iterable[Input], batch_size: int, options: dict[str, Any], weights: bool
-) -> Iterator[tuple[Input, Segment]]:
-    """The segments of all inputs, each with the input that it is of."""
-    waiting: deque[Input] = deque()
-
-    def sources() -> Iterator:
-        for input in inputs:
-            waiting.append(input)
-            yield input.source
-
-    for segment in predictor.segments(sources(), batch_size, weights, **options):
-        yield waiting[0], segment
-        if segment.last:
-            waiting.popleft()
+    predictor: Predictor, inputs: Iterable[Input], args: argparse.Namespace, options: dict[str, Any], weights: bool
+) -> Segments:
+    """In this process, or in as many others as the user wants."""
+    job = Job(args.checkpoint, args.device, args.batch_size, weights, options)
+    return read_in_workers(job, inputs, args.workers) if args.workers > 1 else job.read(predictor, inputs)
 
 
 @contextmanager
@@ -233,7 +233,7 @@ def to_rows(segments: Iterable[tuple[Input, Segment]], attention: bool) -> Itera
             pieces.append(result if attention else forget_weights(result))
         if last:
             row = to_row(pieces, attention) if pieces else {}
-            told = {"note" if pieces else "error": problem} if problem else {}
+            told = ({"note": problem, "cut": True} if pieces else {"error": problem}) if problem else {}
             yield input, {"path": input.text, **row, **told}, problem
             pieces = []
 

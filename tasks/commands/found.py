@@ -28,8 +28,9 @@ T = TypeVar("T")
 class Found:
     """What there is to read. paths: where. inputs: what is there, each time that it is asked. unit: what one is.
 
-    n: inputs so far. n_done: those of them that an earlier run has done, and n_failed that it could not use. n_figures:
-    figures of ours that were left out. left_out: files of other kinds, by their endings.
+    n: inputs so far. n_done: those of them that an earlier run has done, n_failed that it could not use, and n_cut that
+    it could not read to the end. n_figures: figures of ours that were left out. left_out: files of other kinds, by
+    their endings.
     Raises UserError where there is nothing.
     """
 
@@ -39,6 +40,7 @@ class Found:
     n: int = 0
     n_done: int = 0
     n_failed: int = 0
+    n_cut: int = 0
     n_figures: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
 
@@ -94,6 +96,8 @@ class Found:
             print(f"{done} already: {self.n_done} of {self.n} files", file=sys.stderr)
         if self.n_failed:
             print(f"{self.n_failed} of them could not be {done}; --retry tries again", file=sys.stderr)
+        if self.n_cut:
+            print(f"{self.n_cut} of them could not be {done} to the end, as their notes say", file=sys.stderr)
         more = [f"and {n_failed - len(failed)} more"] if n_failed > len(failed) else []
         report([*failed, *more], f"{n_failed} of {self.n - self.n_done} files could not be {done}:")
         report(cut, f"{len(cut)} of {self.n - self.n_done} files could not be {done} to the end:")

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from tasks.commands.bundled import BUNDLED
 from tasks.commands.outputs import add_choice
-from tasks.commands.writers import FORMATS
+from tasks.commands.writers import FORMATS, ROW_FORMATS
 
-LINE_FORMATS = ("jsonl", "txt", "tsv")  # of translations
+LINE_FORMATS = (*ROW_FORMATS, "txt", "tsv")  # of translations
 CAPTION_EPILOG = """each line of the output is a JSON object with path, text and score (mean log-probability per token),
 or path and error for a file that could not be used; --attention adds tokens and weights (docs/trace-format.md).
+--out NAME.csv and NAME.parquet hold the same as a table, which is there when all is done.
 
 A command that was stopped goes on when it is given again: files that have their row or figure are left as they are.
 --overwrite begins anew, as another model or other options have to.
@@ -17,12 +18,14 @@ A command that was stopped goes on when it is given again: files that have their
 examples:
   multimodal-attn caption dog.jpg
   multimodal-attn caption photos/ --out captions.jsonl --pictures figures/
+  multimodal-attn caption "2024-*/*.jpg" --out captions.csv
 """
 TRANSCRIBE_EPILOG = """formats:
   jsonl   one line for each recording: path, text, score (of the search; higher is surer) and words with start and
           end in seconds and their probability; or path and error. A note says why a text is empty: silence, or no
           speech. --attention adds tokens and weights, under `pieces` where the recording is
           long and was split at pauses (docs/trace-format.md)
+  csv, parquet  the same as a table of all recordings, which is there when all is done
   json    the same, as a file for each recording
   txt     the text        srt, vtt   subtitles        tsv   every word with start and end in milliseconds
 
@@ -43,6 +46,7 @@ examples:
 TRANSLATE_EPILOG = """formats:
   jsonl   one line for each sentence: path (file and line), source, text and score (mean log-probability per token), or
           path and error; --attention adds tokens and weights (docs/trace-format.md)
+  csv, parquet  the same as a table, which is there when all is done
   txt     the translations alone, line by line        tsv   sentence, tab, translation
 
 examples:
@@ -128,5 +132,11 @@ def build_parser(
     add("--html", type=Path, metavar="DIR", help=f"write the viewer of each {unit} here, as a page to open and to send")
     add_choice(parser)
     add("--batch-size", type=int, default=batch_size, help=f"{unit}s read at once (default: %(default)s)")
+    add(
+        "--workers",
+        type=int,
+        default=1,
+        help="processes that read, each with a model of its own (default: %(default)s)",
+    )
     add("--device", default="cpu", help="cpu, cuda, cuda:1, mps (default: %(default)s)")
     return parser

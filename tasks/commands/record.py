@@ -151,6 +151,10 @@ class Record:
         self.known.pop(file, None)
         self._add_entry(file, Entry("", "", {"": self._hash}))
 
+    def add_table(self, file: str, sha256: str) -> None:
+        """Before a table of rows, whose content has this hash, takes its place."""
+        self._add_entry(file, Entry("", "", {sha256: self._hash}))
+
     def _add_entry(self, file: str, entry: Entry) -> None:
         [(content, maker)] = entry.makers.items()
         self._add({"file": file, "name": entry.name, "source": entry.source, "sha256": content, "by": maker})

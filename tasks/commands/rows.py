@@ -20,7 +20,7 @@ from tasks.commands.record import Maker, Record, State
 Row = dict[str, Any]  # path, and text, score, words, ... or error
 
 BEGINNING = b'{"path": "'  # of every row
-COLUMNS = {"path", "text", "score", "note", "pieces"}  # of any row; a sense may have further ones
+COLUMNS = {"path", "text", "score", "note", "cut", "pieces"}  # of any row; a sense may have further ones
 LONGEST = 1 << 28  # bytes of a row: ten hours of sound with its attention
 FLUSH_EVERY = 1.0  # seconds of rows that a power cut may cost
 
@@ -28,13 +28,14 @@ FLUSH_EVERY = 1.0  # seconds of rows that a power cut may cost
 @dataclass(frozen=True)
 class Found:
     """What a file of rows holds. size: in bytes. paths: hashes of those that have a row, which take half the memory.
-    failed: those of them whose row is an error. end: bytes of whole rows. closed: the last one of them ends in a
-    newline."""
+    failed: those of them whose row is an error. cut: those that were read up to where they were damaged. end: bytes of
+    whole rows. closed: the last one of them ends in a newline."""
 
     state: State
     size: int = 0
     paths: frozenset[int] = frozenset()
     failed: frozenset[int] = frozenset()
+    cut: frozenset[int] = frozenset()
     end: int = 0
     closed: bool = True
 
@@ -44,18 +45,20 @@ def inspect_rows(path: Path, sense: str, is_known: bool) -> Found:
     that is known to be ours, of the only one."""
     if not path.is_file():  # nothing, or a pipe or device, which keep nothing
         return Found(State.FREE)
-    paths, failed, end, closed = set(), set(), 0, True
+    paths, failed, cut_off, end, closed = set(), set(), set(), 0, True
     with path.open("rb") as file:
         while line := file.readline(LONGEST):
             row = parse_row(line, sense)
             if row is not None:
                 paths.add(hash(row["path"]))
                 failed.update([hash(row["path"])] if "error" in row else [])
+                cut_off.update([hash(row["path"])] if "cut" in row else [])
                 end, closed = file.tell(), line.endswith(b"\n")
             elif not ((paths or is_known) and is_torn(line)):
                 return Found(State.FOREIGN)
         size = file.tell()
-    return Found(State.OURS if size else State.FREE, size, frozenset(paths), frozenset(failed), end, closed)
+    state = State.OURS if size else State.FREE
+    return Found(state, size, frozenset(paths), frozenset(failed), frozenset(cut_off), end, closed)
 
 
 def is_torn(line: bytes) -> bool:
@@ -111,6 +114,9 @@ class RowFile:
 
     def has_failed(self, path: str) -> bool:
         return hash(path) in self.found.failed
+
+    def was_cut(self, path: str) -> bool:
+        return hash(path) in self.found.cut
 
     @contextmanager
     def open(self, maker: Maker) -> Iterator[Callable[[Row], None]]:

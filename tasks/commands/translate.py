@@ -1,15 +1,12 @@
 """`multimodal-attn translate FILE...`: a sentence a line in, its translation out."""
 
 import argparse
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from tqdm import tqdm
-
 from multimodal_attn.errors import UserError
-from multimodal_attn.files import printable
+from multimodal_attn.files import open_file, printable
 from multimodal_attn.predictor import search_with
 from multimodal_attn.senses.text.media import STANDARD_INPUT, Text, read_lines, text_files
 from tasks.commands.batch import Batch, folders_of, load_for, read, run_batch, to_rows, wants_attention
@@ -19,8 +16,9 @@ from tasks.commands.inputs import Input
 from tasks.commands.options import LINE_FORMATS
 from tasks.commands.outputs import Choice, Outputs, check_not_read
 from tasks.commands.pages import place_pages
-from tasks.commands.rows import Row, RowFile, standard_output, write_all
-from tasks.commands.writers import check_ending, check_folder
+from tasks.commands.rows import Row, standard_output, write_all
+from tasks.commands.table_file import place_rows
+from tasks.commands.writers import ROW_FORMATS, TABLES, check_ending, check_folder
 
 LINES: dict[str, Callable[[Text, Row], str]] = {
     "txt": lambda source, row: row.get("text", ""),
@@ -30,32 +28,32 @@ LINES: dict[str, Callable[[Text, Row], str]] = {
 
 def translate(args: argparse.Namespace) -> int:
     """Exit status 0, or 2 when a line could not be translated; the others are, all the same."""
-    if args.batch_size < 1:
-        raise UserError("--batch-size starts at 1")
     files = list(dict.fromkeys(text_files(args.paths)))
-    lines = find_lines(files)
+    found = find_lines(args.paths, files)
     format = choose_format(args)
     figures = place_figures(args.pictures, args.choice, files)
     pages = place_pages(args.html, args.choice, files)
-    if format == "jsonl":
+    if format in ROW_FORMATS:
         if STANDARD_INPUT in files:
             check_anew(args)
-        rows = RowFile(args.out, "text", args.choice, files)
-        found = Found(files, lambda left_out: iter(lines), "text")
+        rows = place_rows(args.out, "text", args.choice, files)
         batch = Batch(found, "text", "translated", rows, None, {}, figures, pages, folders_of(args, None))
         return run_batch(batch, args, {"beam": args.beam})
     if wants_attention(args) or args.needed or figures or pages:
         told = f"{format} has a line for each sentence and no more"
         raise UserError(f"--attention, --self-attention, --needed, --pictures and --html go with jsonl; {told}")
-    return write_lines(args, files, lines, LINES[format])
+    return write_lines(args, files, found, LINES[format])
 
 
-def find_lines(files: Iterable[Path]) -> list[Input]:
-    """The lines of all files, each under its file and number. Raises MediaError for a file that cannot be read."""
-    lines = [line_input(line) for path in files for line in read_lines(path)]
-    if not lines:
-        raise UserError(f"no line in {', '.join(map(printable, files)) or 'no file'}; write a sentence on each line")
-    return lines
+def find_lines(paths: Sequence[Path], files: Sequence[Path]) -> Found:
+    """The lines of all files, each under its file and number, one file after the other.
+
+    Raises MediaError for a file that is not there, and, when its turn comes, for one that is no text.
+    """
+    for path in files:
+        if path != STANDARD_INPUT:
+            open_file(path, printable(path), "text").close()
+    return Found(paths, lambda left_out: (line_input(line) for path in files for line in read_lines(path)), "text")
 
 
 def line_input(line: Text) -> Input:
@@ -65,6 +63,8 @@ def line_input(line: Text) -> Input:
 
 def choose_format(args: argparse.Namespace) -> str:
     """What --format says, or the ending of --out. Raises UserError where they differ."""
+    if args.format in TABLES and not (args.out and args.out.suffix.lower() == f".{args.format}"):
+        raise UserError(f"a {args.format} table is a file; name it with --out NAME.{args.format}")
     if args.out is None:
         return args.format or "jsonl"
     check_ending(args.out, LINE_FORMATS, "")
@@ -75,16 +75,13 @@ def choose_format(args: argparse.Namespace) -> str:
     return args.format or (implied if implied in LINE_FORMATS else "jsonl")
 
 
-def write_lines(
-    args: argparse.Namespace, files: list[Path], lines: list[Input], to_line: Callable[[Text, Row], str]
-) -> int:
+def write_lines(args: argparse.Namespace, files: list[Path], found: Found, to_line: Callable[[Text, Row], str]) -> int:
     """A line for every line, empty where it was or where it could not be translated. A file is written in the end."""
     outputs = place_lines(args, files)
     predictor = load_for("text", args, {"beam": args.beam})
-    segments = read(predictor, lines, args.batch_size, {"beam": args.beam}, False)
+    segments = read(predictor, found, args, {"beam": args.beam}, False)
     failed: list[str] = []
-    rows = tqdm(to_rows(segments, False), total=len(lines), unit="text", disable=None, file=sys.stderr)
-    translated = to_lines(rows, to_line, failed)
+    translated = to_lines(found.show_progress(to_rows(segments, False)), to_line, failed)
     if outputs is None:
         for line in translated:
             write_all(standard_output(), line, "the standard output")
@@ -92,7 +89,7 @@ def write_lines(
         origin = asdict(predictor.origin(search_with(predictor.search, {"beam": args.beam})))
         with outputs.open({"sense": "text", **origin, "attention": False}, [args.out.suffix]):
             outputs.put(whole_input(files), args.out.suffix, b"".join(translated))
-    report(failed, f"{len(failed)} of {len(lines)} lines could not be translated:")
+    report(failed, f"{len(failed)} of {found.n} lines could not be translated:")
     problems = outputs.problems if outputs else []
     report(problems, f"results that could not be written: {len(problems)}")
     return 2 if failed or problems else 0

@@ -11,7 +11,9 @@ from tasks.commands.outputs import has_ending
 from tasks.commands.rows import Row
 from tasks.commands.subtitles import to_srt, to_tsv, to_vtt
 
-ROWS = "transcripts.jsonl"  # in a folder of documents
+ROWS = "transcripts"  # their name, without the ending, in a folder of documents
+TABLES = ("csv", "parquet")
+ROW_FORMATS = ("jsonl", *TABLES)  # of rows, of any number of inputs
 
 
 def row_to_text(row: Row) -> str:
@@ -41,7 +43,7 @@ DOCUMENTS: dict[str, Callable[[Row], str]] = {
     "vtt": timed("vtt", to_vtt),
     "tsv": timed("tsv", to_tsv),
 }
-FORMATS = ("jsonl", *DOCUMENTS)
+FORMATS = (*ROW_FORMATS, *DOCUMENTS)
 
 
 def row_to_document(format: str, row: Row) -> str | None:
@@ -70,7 +72,7 @@ def check_folder(out: Path) -> None:
 def choose_formats(out: Path | None, formats: Sequence[str], is_one: bool) -> list[str]:
     """The formats to write, in the order given. Raises UserError where they do not fit where they should go.
 
-    One file, or the standard output, takes one format, and unless that is jsonl, one recording: is_one.
+    One file, or the standard output, takes one format, and unless that is one of rows, one recording: is_one.
     """
     if out:
         check_ending(out, FORMATS, ", or name a folder; one with such a name has to be there already")
@@ -78,12 +80,17 @@ def choose_formats(out: Path | None, formats: Sequence[str], is_one: bool) -> li
     if implied:
         check_folder(out)
     chosen = list(dict.fromkeys(formats or [implied or "jsonl"]))
+    rows = [format for format in chosen if format in ROW_FORMATS]
+    if len(rows) > 1:
+        raise UserError(f"rows are written in one format, not in {' and '.join(rows)}; choose one")
     if out and not implied:
         return chosen
+    if not out and rows not in ([], ["jsonl"]):
+        raise UserError(f"a {rows[0]} table is a file; name it with --out")
     place = f"--out {printable(out)} is one file" if out else "the standard output is one file"
     if implied and chosen != [implied]:
         raise UserError(f"{place} of format {implied}, not {', '.join(chosen)}; name a folder with --out")
-    if len(chosen) > 1 or not (chosen == ["jsonl"] or is_one):
+    if len(chosen) > 1 or not (rows or is_one):
         what = f"formats {', '.join(chosen)}" if len(chosen) > 1 else f"{chosen[0]} of several recordings"
         raise UserError(f"{place}, too few for {what}; name a folder with --out")
     return chosen

@@ -106,8 +106,8 @@ def results(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files if path.name != RECORD}
 
 
-@pytest.mark.parametrize("command", ["caption", "transcribe"])
-def test_a_command_that_is_killed_ends_as_if_it_had_not_been(command: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("command", "rows"), [("caption", "jsonl"), ("caption", "csv"), ("transcribe", "jsonl")])
+def test_a_command_that_is_killed_ends_as_if_it_had_not_been(command: str, rows: str, tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     for n in range(N_FILES):
@@ -117,11 +117,11 @@ def test_a_command_that_is_killed_ends_as_if_it_had_not_been(command: str, tmp_p
 
     def place(name: str) -> Path:
         (tmp_path / name).mkdir()
-        return tmp_path / name / ("rows.jsonl" if command == "caption" else "")
+        return tmp_path / name / (f"rows.{rows}" if command == "caption" else "")
 
     assert is_over(started([*args, str(place("whole"))]), 600)
     whole = results(tmp_path / "whole")
-    assert len(whole) == (1 if command == "caption" else 1 + 2 * N_FILES)
+    assert len(whole) == {"csv": 2, "jsonl": 1}[rows] + (2 * N_FILES if command == "transcribe" else 0)
     n_kills = 0
     for seed in range(3):
         n_kills += killed([*args, str(place(f"{seed}"))], 5, N_FILES * PAUSE, seed)

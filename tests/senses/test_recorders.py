@@ -158,7 +158,8 @@ def test_the_words_of_a_cut_recording_have_their_row_with_a_note_and_status_2(
     assert "cut short" in row["note"] and row["text"].startswith("w0 it's w1") and "error" not in row
     assert (tmp_path / "t" / "cut.txt").read_text().strip() == row["text"]
     assert "1 of 1 files could not be transcribed to the end:" in capsys.readouterr().err
-    assert main(["transcribe", str(path), "--out", str(tmp_path / "t"), "--format", "jsonl", "txt"]) == 0
+    assert main(["transcribe", str(path), "--out", str(tmp_path / "t"), "--format", "jsonl", "txt"]) == 2
+    assert "1 of them could not be transcribed to the end, as their notes say" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])

@@ -1,7 +1,9 @@
 """Reading text: what is to be translated, a sentence on each line. Every failure is one MediaError."""
 
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -12,7 +14,8 @@ from multimodal_attn.files import media_files, open_file, path_text, printable
 Source = str | Path
 
 MAX_LETTERS = 1_000  # of a sentence: whoever wrote more forgot to break the lines
-MAX_BYTES = 50_000_000  # of a file
+MAX_BYTES = 50_000_000  # of a file that is one sentence
+MAX_LINE = 1 << 20  # bytes
 EXTENSIONS = frozenset([".txt"])
 STANDARD_INPUT = Path("-")
 
@@ -48,10 +51,15 @@ def read_text(source: Source | Text) -> Text:
 
 
 def read_lines(path: Path) -> Iterator[Text]:
-    """Every line of a file, named `file:line`; of the standard input for `-`. Raises MediaError."""
-    lines = read_file(path).split("\n")
-    for number, line in enumerate(lines[:-1] if lines[-1] == "" else lines, start=1):
-        yield Text(one_line(line), f"{path_text(path)}:{number}")
+    """Every line of a file, named `file:line`; of the standard input for `-`. They are read as they are asked for, so a
+    file may be of any size. Raises MediaError."""
+    name = printable(path)
+    with nullcontext(sys.stdin.buffer) if path == STANDARD_INPUT else open_file(path, name, "text") as file:
+        for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), b""), start=1):
+            if len(line) == MAX_LINE:
+                raise MediaError(f"{name}:{number}: longer than {MAX_LINE >> 20} MB; put each sentence on its own line")
+            text = decode(line.removeprefix(BOM_UTF8) if number == 1 else line, f"{name}:{number}")
+            yield Text(one_line(text), f"{path_text(path)}:{number}")
 
 
 def check_text(text: Text) -> Text:
@@ -73,11 +81,14 @@ def read_file(path: Path) -> str:
     else:
         with open_file(path, name, "text") as file:
             data = read_bytes(file, name)
+    return decode(data.removeprefix(BOM_UTF8), name)
+
+
+def decode(data: bytes, name: str) -> str:
     try:
-        return data.decode("utf-8-sig")
+        return data.decode()
     except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise MediaError(f"{name}:{line}: not UTF-8 text; save it as UTF-8") from error
+        raise MediaError(f"{name}: not UTF-8 text; save it as UTF-8") from error
 
 
 def read_bytes(file: BinaryIO, name: str) -> bytes:
