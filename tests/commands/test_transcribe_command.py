@@ -223,7 +223,7 @@ def test_rows_of_finished_sounds_are_there_when_a_batch_breaks(
         (["SOUNDS/talk.flac", "--out", "SOUNDS/notes.txt/x"], "cannot be made a folder"),
         (["SOUNDS/talk.flac", "--out", "no/such/x.srt"], "no/such/x.srt cannot be written"),
         (["SOUNDS/talk.flac", "--pictures", "SOUNDS/notes.txt"], "--pictures"),
-        (["SOUNDS/talk.flac", "--batch-size", "0"], "--batch-size starts at 1"),
+        (["SOUNDS/talk.flac", "--batch-size", "0"], "--batch-size and --workers start at 1"),
         (["nothing"], "no sound in nothing"),
     ],
 )

@@ -196,7 +196,7 @@ def test_process_that_forked_does_not_share_its_parents_readers() -> None:
 def test_killed_parent_leaves_no_process(width: int, kill: signal.Signals, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png(width))
     code = (
-        "import time; from multimodal_attn import reading; reading.MODULE = 'tests.planted_decoders';"
+        "import time; from multimodal_attn.senses import reading; reading.MODULE = 'tests.planted_decoders';"
         f"print('ready', flush=True); reading.read_picture({str(tmp_path / 'a.png')!r}); time.sleep(60)"
     )
     command = [sys.executable, "-c", code]

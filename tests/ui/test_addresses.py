@@ -49,7 +49,8 @@ def test_behind_a_proxy_all_urls_are_below_its_path_and_uploads_are_answered(ser
         own = {"Origin": f"{scheme}://127.0.0.1:{port}"}
         assert client.get("/config").json()["root"] == root
         (path,) = client.post("/gradio_api/upload", files={"files": ("a.png", picture_bytes)}, headers=own).json()
-        event = {"data": [{"path": path, "url": f"{root}/gradio_api/file={path}", "meta": META}], "fn_index": 0}
+        file = {"path": path, "url": f"{root}/gradio_api/file={path}", "meta": META}
+        event = {"data": [file, False], "fn_index": 0}
         event |= {"trigger_id": None, "session_hash": "p"}
         assert client.post("/gradio_api/queue/join", json=event, headers=own).status_code == 200
         stream = client.get("/gradio_api/queue/data", params={"session_hash": "p"}).text

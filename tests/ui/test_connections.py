@@ -102,7 +102,7 @@ def test_an_upload_that_keeps_coming_and_a_stream_that_waits_are_left_alone(serv
     body = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
     body = body + bytes(200_000) + b"\r\n--b--\r\n"
     slow = connect(address, UPLOAD + f"Content-Length: {len(body)}\r\n\r\n")
-    event = {"data": [0], "fn_index": 2, "trigger_id": None, "session_hash": "waits"}
+    event = {"data": [0, False], "fn_index": 2, "trigger_id": None, "session_hash": "waits"}
     with httpx.Client(base_url=address, trust_env=False, timeout=FOREVER) as client:
         index = next(
             each["id"] for each in client.get("/config").json()["dependencies"] if each["targets"][0][1] == "click"

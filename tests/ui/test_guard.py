@@ -38,7 +38,8 @@ def shapes(path: str) -> list[object]:
 
 
 def event(value: object, **fields) -> dict:
-    return {"data": [value], "fn_index": 0, "trigger_id": None, "session_hash": "s", **fields}
+    """With a switch that is off."""
+    return {"data": [value, False], "fn_index": 0, "trigger_id": None, "session_hash": "s", **fields}
 
 
 @pytest.fixture(scope="module")
@@ -152,12 +153,13 @@ def test_only_what_takes_a_text_is_given_one_and_nothing_else(tmp_path):
         b"[]",
         b"{",
         b"[" * 100_000,
-        b'{"data": [[-1]], "fn_index": 0}',
-        b'{"data": [-1], "fn_index": 1, "session_hash": "s"}',
-        b'{"data": [5], "fn_index": 0, "session_hash": "s"}',
+        b'{"data": [[-1], false], "fn_index": 0}',
+        b'{"data": [-1, false], "fn_index": 1, "session_hash": "s"}',
+        b'{"data": [5, false], "fn_index": 0, "session_hash": "s"}',
         b'{"data": [], "fn_index": 0, "session_hash": "s"}',
-        b'{"data": [null, null], "fn_index": 0, "session_hash": "s"}',
-        b'{"data": [{"path": "%s"}], "fn_index": 0, "session_hash": "s"}' % (b"a/" * 400_000),  # minutes to take apart
+        b'{"data": [null, false, false], "fn_index": 0, "session_hash": "s"}',
+        b'{"data": [{"path": "%s"}, false], "fn_index": 0, "session_hash": "s"}'
+        % (b"a/" * 400_000),  # minutes to take apart
     ],
 )
 def test_a_forged_event_is_one_line(server, body):

@@ -57,7 +57,7 @@ def test_one_who_goes_away_or_whose_file_fails_leaves_the_line():
 
 def ask(address: str, session: str, trigger) -> list[dict]:
     """What the viewer of one person is shown, an example having been chosen."""
-    event = {"data": [0], "fn_index": trigger, "trigger_id": None, "session_hash": session}
+    event = {"data": [0, False], "fn_index": trigger, "trigger_id": None, "session_hash": session}
     shown = []
     with httpx.Client(base_url=address, trust_env=False, timeout=FOREVER) as client:
         assert client.post("/gradio_api/queue/join", json=event).status_code == 200
