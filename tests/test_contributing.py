@@ -66,7 +66,8 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_guide_followed_to_the_letter_gives_a_project_that_passes_its_tests(
     followed: Path, files: tuple[str, ...], chosen: str
 ) -> None:
-    paths = [f"tests/{name}.py" for name in files]
+    paths = [str(path.relative_to(ROOT)) for name in files for path in ROOT.glob(f"tests/**/{name}.py")]
+    assert len(paths) == len(files)
     done = run(followed, "-m", "pytest", "-p", "no:cacheprovider", "-rA", "-k", chosen, *paths)
     assert done.returncode == 0, done.stdout[-4000:]
     for path in paths:

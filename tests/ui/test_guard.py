@@ -158,8 +158,7 @@ def test_only_what_takes_a_text_is_given_one_and_nothing_else(tmp_path):
         b'{"data": [5, false], "fn_index": 0, "session_hash": "s"}',
         b'{"data": [], "fn_index": 0, "session_hash": "s"}',
         b'{"data": [null, false, false], "fn_index": 0, "session_hash": "s"}',
-        b'{"data": [{"path": "%s"}, false], "fn_index": 0, "session_hash": "s"}'
-        % (b"a/" * 400_000),  # minutes to take apart
+        b'{"data": [{"path": "%s"}, false], "fn_index": 0, "session_hash": "s"}' % (b"a/" * 400_000),  # takes minutes
     ],
 )
 def test_a_forged_event_is_one_line(server, body):

@@ -52,9 +52,12 @@ def test_it_opens_from_the_disk_and_a_word_lights_its_map(page, tmp_path, seen):
 
 def test_a_sound_plays_in_it(page, tmp_path):
     open_file(page, tmp_path, shared_page(sound_media(Sound(tone(SECONDS), name="one.wav"), inline), heard_trace()))
-    page.wait_for_function("document.querySelector('audio').readyState > 2")
+    sound = page.locator("audio")  # the page allows no code from strings, so a wait for its events
+    sound.evaluate("a => a.readyState > 2 || new Promise((done) => a.addEventListener('canplay', () => done()))")
+    moves = "new Promise((done) => a.addEventListener('timeupdate', () => a.currentTime > 0 && done(true)))"
+    sound.evaluate(f"a => {{ window.moves = {moves} }}")
     page.get_by_role("button", name="Play").click()
-    page.wait_for_function("document.querySelector('audio').currentTime > 0")
+    assert page.evaluate("window.moves")
 
 
 def test_it_is_small_beside_its_media(seen):
