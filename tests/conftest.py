@@ -31,7 +31,7 @@ RELEASED = ROOT / "checkpoints" / "captioning-flickr8k"
 # Processes within milliseconds, forked from one without threads: what the threads of a browser or of a server hold at a
 # fork stays held in it for ever.
 CLEAN = multiprocessing.get_context("forkserver")
-CLEAN.set_forkserver_preload(["tests.conftest", "tasks.commands.batch", "tasks.training", "tasks.speech.module"])
+CLEAN.set_forkserver_preload(["tests.conftest", "tasks.commands.batch", "tasks.training.run", "tasks.speech.module"])
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="needs the real data and weights in ../shared")
 needs_released = pytest.mark.skipif(not RELEASED.is_dir(), reason="needs checkpoints/captioning-flickr8k")
